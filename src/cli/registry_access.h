@@ -1,0 +1,25 @@
+#pragma once
+
+#include <memory>
+
+#include "cli/command.h"
+#include "registry/client.h"
+
+namespace archway::cli {
+
+// A RegistryClient as flags and environment have it: ~/.docker/config.json (or DOCKER_CONFIG), proxies, mirrors, plain HTTP.
+Result<std::shared_ptr<RegistryClient>> make_registry_client(const Arguments& arguments, const Context& context);
+std::string docker_config_path(const Context& context);
+// Where archway keeps its cache: ARCHWAY_ROOT, else /var/lib/archway for root, else $XDG_DATA_HOME/archway or ~/.local/share/archway.
+std::string state_root(const Context& context);
+
+// Any place an image can be, spelt as skopeo spells it: a bare reference or docker://REF, oci:DIR[:TAG], oci-archive:FILE[:TAG],
+// docker-archive:FILE[:REF].
+struct OpenedImage {
+  std::shared_ptr<Provider> provider;
+  Root root;
+  std::string name;      // for people
+};
+Result<OpenedImage> open_image(const std::string& spelling, RegistryClient& client, const Context& context);
+
+}  // namespace archway::cli

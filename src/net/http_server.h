@@ -1,0 +1,65 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/fd.h"
+#include "base/stream.h"
+#include "net/http.h"
+
+namespace archway {
+
+struct HttpServerOptions {
+  std::string host = "127.0.0.1";
+  uint16_t port = 0;                        // 0: a free one; see port()
+  std::string tls_cert_file = {}, tls_key_file = {};
+  size_t threads = 0;                       // 0: a sensible number for this machine
+  size_t max_connections = 1024;
+  size_t max_header_bytes = 64 * 1024;
+  int idle_timeout_seconds = 120;
+};
+
+struct ServerRequest {
+  std::string method;
+  std::string path;                                   // decoded? no: raw path, percent-encoded, without query
+  std::vector<std::pair<std::string, std::string>> query;  // decoded
+  Headers headers;
+  std::string remote_address;
+  std::optional<std::string> query_value(std::string_view name) const;
+};
+
+// What a handler answers. The body is one of: text, a part of an open file (sent without copying where the kernel can), nothing.
+struct ServerResponse {
+  int status = 200;
+  Headers headers = {};
+  std::string body = {};
+  std::optional<Fd> file = {};
+  uint64_t file_offset = 0, file_length = 0;
+  bool head_only = false;          // answer to HEAD: Content-Length is that of the body, which is not sent
+};
+
+// One request being handled. The body arrives in pieces, on one thread at a time.
+class RequestHandler {
+ public:
+  virtual ~RequestHandler() = default;
+  // A piece of the request body. An error ends the request with status 500, or what finish() would say: the rest of
+  // the body is read and dropped, then finish() is called.
+  virtual Result<void> body(Bytes piece) = 0;
+  // The body has ended. `complete` is false where the client broke off: the answer then goes nowhere.
+  virtual ServerResponse finish(bool complete) = 0;
+};
+
+// Called once the request's head has come. May be called from several threads at once.
+using Router = std::function<std::unique_ptr<RequestHandler>(const ServerRequest&)>;
+
+// An HTTP/1.1 server over libmicrohttpd. Stops, and waits for requests in flight, when destroyed.
+class HttpServer {
+ public:
+  static Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options, Router router);
+  virtual ~HttpServer() = default;
+  virtual uint16_t port() const = 0;
+};
+
+}  // namespace archway

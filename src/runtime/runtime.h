@@ -1,0 +1,91 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "snapshot/mount.h"
+
+// Running a program in a container, by an OCI runtime (runc or crun, whichever works on this machine).
+namespace archway {
+
+enum class Emulation { Auto, Private, Host, None };  // --emulation; Auto: native, else private, else host
+enum class NetworkMode { Host, None };
+
+struct RootFilesystem {
+  std::vector<std::string> lower_dirs;  // topmost first; at least one. Whiteouts as overlayfs has them (user.overlay.* xattrs)
+  std::string upper_dir;                // changes end up here
+  std::string work_dir;                 // on the same file system as upper_dir, empty
+};
+
+struct RunSpec {
+  RootFilesystem root;
+  std::vector<std::string> arguments;
+  std::vector<std::string> environment;   // "K=V"
+  std::string working_directory = "/";
+  std::string user = {};                  // as in USER: "", "name", "1000", "name:group", "1000:1000"
+  std::string hostname = "archway";
+  NetworkMode network = NetworkMode::Host;
+  std::vector<Mount> mounts = {};         // besides /proc, /dev, /sys, /tmp-less defaults, resolv.conf, hosts
+  // GOARCH[/variant] of the image; where it is not what this processor runs, an emulator is needed.
+  std::string architecture;
+  std::string variant = {};
+  bool privileged_defaults = false;       // reserved for --security=insecure; Docker's default capabilities and seccomp otherwise
+  bool terminal = false;                  // attach our own terminal and standard input (archway run -it)
+  bool read_only_root = false;
+};
+
+struct RunOutput {
+  std::function<void(std::string_view)> out;  // called from one thread, as it comes
+  std::function<void(std::string_view)> err;
+};
+
+struct RunResult {
+  int exit_code = 0;          // the program's; 128 + signal
+};
+
+// What this machine can do, and what to do about the rest: `archway doctor`.
+struct Capability {
+  enum class State { Ok, Limited, Missing };
+  std::string name;     // "OCI runtime", "overlayfs", "user namespaces", "emulation linux/arm64", ...
+  State state;
+  std::string detail;   // "runc 1.1.5"
+  std::string advice = {};
+};
+
+struct RuntimeOptions {
+  Emulation emulation = Emulation::Auto;
+  std::string runtime = {};      // --runtime: a program; empty: the one that works here
+  std::string state_dir;         // for bundles; private to us
+};
+
+// Thread safe; several containers may run at once. Each runs in a fresh process of this same program
+// (`archway internal-sandbox`), in mount (and, where needed, user) namespaces of its own, so that whatever happens to us
+// nothing stays mounted, registered or running.
+class Runtime {
+ public:
+  static Result<std::unique_ptr<Runtime>> create(RuntimeOptions options);
+  virtual ~Runtime() = default;
+  // Before any RUN: can images of this architecture run here, and how ("native", "qemu-aarch64 (private)", ...)? Unsupported, with what to install.
+  virtual Result<std::string> check_architecture(const std::string& architecture, const std::string& variant) = 0;
+  // Errors are ours or the runtime's; a program's failure is an exit code.
+  virtual Result<RunResult> run(const RunSpec& spec, const RunOutput& output, std::stop_token stop) = 0;
+};
+
+std::vector<Capability> probe_machine(const RuntimeOptions& options);
+
+// Must be called first thing in main(), before any thread: where archway is an ordinary user's, it re-executes this program
+// inside a user namespace with the user's subordinate ids (newuidmap) or, without them, one id. Returns at once for
+// root and on the second pass. Only the verbs that run or unpack need it.
+Result<void> enter_user_namespace(int argc, char** argv);
+// Handles `archway internal-sandbox ...`; returns its exit code, or nullopt where argv is something else.
+std::optional<int> sandbox_main(int argc, char** argv);
+// In a namespace that has one id only: files of other owners cannot be made; see snapshot/.
+bool single_id_namespace();
+
+}  // namespace archway

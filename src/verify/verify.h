@@ -1,0 +1,53 @@
+#pragma once
+
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "format/json.h"
+#include "image/copy.h"
+
+// Does an image hold what it declares? (registry.md section 6)
+namespace archway {
+
+enum class Severity { Error, Note };
+
+struct Finding {
+  Severity severity;
+  std::string rule;        // stable id: "elf-machine", "entrypoint-missing", "entrypoint-machine", "config-platform", ...
+  Platform platform;       // of the image that it was found in
+  std::string path;        // in the image; "" where it is about no file
+  std::string layer;       // digest of the layer that brought it; ""
+  size_t layer_number = 0; // 1-based
+  std::string history;     // the created_by of that layer
+  std::string message;     // a sentence
+};
+
+struct PlatformVerdict {
+  Platform platform;
+  Digest manifest;
+  size_t elf_files = 0;            // looked at
+  std::optional<Error> not_checked; // why this platform could not be checked
+  std::vector<Finding> findings;   // sorted: errors first, then by path
+  std::vector<std::string> entry_chain;  // what the entry point resolves to, step by step
+  bool ok() const;                 // checked, and no Error findings
+};
+
+struct VerifyOptions {
+  bool all_layers = false;                    // also what upper layers hide
+  std::vector<Platform> platforms = {};       // empty: all
+  size_t threads = 0;
+  Progress* progress = nullptr;
+};
+
+struct VerifyReport {
+  std::vector<PlatformVerdict> platforms;
+};
+
+Result<VerifyReport> verify_image(Provider& provider, const Root& root, const VerifyOptions& options, std::stop_token stop = {});
+Json report_json(const VerifyReport& report);
+
+}  // namespace archway
