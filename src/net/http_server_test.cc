@@ -379,5 +379,16 @@ TEST(HttpServer, AnswersManyConnectionsAtOnce) {
   EXPECT_EQ(right, 16 * 50);
 }
 
+TEST(HttpServer, RunsOnEventLoopsWhereAsked) {
+  HttpServerOptions options;
+  options.threads = 2;
+  auto server = serve(answering([](const std::string& body, bool) { return text_response(body); }), options);
+  RawClient client(server->port());
+  for (int i = 0; i < 3; i++) {
+    client.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab");
+    EXPECT_EQ(body_of(client.receive()), "ab");
+  }
+}
+
 }  // namespace
 }  // namespace archway
