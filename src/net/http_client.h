@@ -19,12 +19,19 @@ struct TlsOptions {
   bool insecure_skip_verify = false;
 };
 
+// As HTTP_PROXY, HTTPS_PROXY and NO_PROXY have them (curl's syntax). Only cli reads the environment. Loopback hosts
+// are never asked through a proxy, as Go's programs have it.
+struct ProxyOptions {
+  std::string http = {}, https = {}, no_proxy = {};
+};
+
 struct HttpClientOptions {
   TlsOptions tls = {};
+  ProxyOptions proxy = {};
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(15);
   std::chrono::milliseconds stall_timeout = std::chrono::seconds(30);  // no byte for this long: Unavailable
   std::string user_agent = "archway";
-  size_t max_connections_per_host = 8;
+  size_t max_connections_per_host = 8;  // idle ones that are kept for the next exchange; exchanges never wait for one another
 };
 
 struct HttpRequest {
@@ -35,6 +42,10 @@ struct HttpRequest {
   Source* body_source = nullptr;           // borrowed until the response has come
   std::optional<uint64_t> body_size = {};  // of body_source; none: chunked
   std::optional<std::chrono::milliseconds> timeout = {};  // for the whole exchange
+  // How long the server may think between the last byte of the request and the response's head, where that is not
+  // the client's stall_timeout: a registry hashes and moves a layer before it answers the PUT that ends it.
+  std::optional<std::chrono::milliseconds> response_timeout = {};
+  bool fresh_connection = false;  // neither reuse a connection nor leave it for others
 };
 
 // The head has come; the body is read from it (blocking). Destroying it early drops the connection.
@@ -50,7 +61,10 @@ class HttpResponse {
 
 // HTTP/1.1 and 2 over libcurl. Connections are kept and reused. Does not follow redirects, retry or authenticate:
 // who calls decides (net/ knows no registries). Obeys the proxy variables it is given in `proxy`. Thread safe;
-// each exchange blocks its caller. Errors: Unavailable (connect, TLS, stall, broken off), Cancelled.
+// each exchange blocks its caller. A request that cannot be written safely (a line break in a header) is Invalid.
+// Errors: Unavailable (connect, TLS handshake, stall, broken off: may work later), Invalid (a certificate that is not to be
+// trusted, a CA file that cannot be read: trying again will not help), Cancelled, or what body_source failed with.
+// A response body fails in the same ways, after all bytes that came before the failure have been read.
 class HttpClient {
  public:
   static Result<std::shared_ptr<HttpClient>> create(HttpClientOptions options = {});
