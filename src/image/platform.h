@@ -27,6 +27,8 @@ struct Platform {
 
 // "os/arch[/variant]", also a lone "arm64" or "linux", completed from the host's platform.
 Result<Platform> parse_platform(std::string_view text);
+// The same, completed from `host` instead of this machine.
+Result<Platform> parse_platform(std::string_view text, const Platform& host);
 // "a,b" or several: in order, duplicates dropped. "local" is the host's own.
 Result<std::vector<Platform>> parse_platforms(const std::vector<std::string>& texts);
 // From the loose parts of a manifest or config; normalises, does not refuse unknown names.
