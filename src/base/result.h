@@ -112,9 +112,13 @@ class [[nodiscard]] Result<void> {
 // auto x = TRY(f());   the value, or return f's error from here.
 // A GNU statement expression: the early return runs every destructor. Not inside a function
 // argument whose other arguments own things (evaluation order), and never in a default argument.
-#define TRY(expression)                                       \
-  ({                                                          \
-    auto try_result_ = (expression);                          \
-    if (!try_result_.ok()) return std::move(try_result_).error(); \
-    std::move(try_result_).value();                           \
+#define TRY(expression) ARCHWAY_TRY_NAMED(ARCHWAY_TRY_JOIN(try_result_, __COUNTER__), expression)
+// Each use has a name of its own, so that a TRY may stand in a lambda inside another's argument.
+#define ARCHWAY_TRY_JOIN(a, b) ARCHWAY_TRY_JOIN_(a, b)
+#define ARCHWAY_TRY_JOIN_(a, b) a##b
+#define ARCHWAY_TRY_NAMED(name, expression)        \
+  ({                                               \
+    auto name = (expression);                      \
+    if (!name.ok()) return std::move(name).error(); \
+    std::move(name).value();                       \
   })
