@@ -480,7 +480,11 @@ Error Exchange::curl_error(CURLcode code) const {
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
       return Error{Code::Invalid, shown_ + ": TLS: " + why};
-    case CURLE_WRITE_ERROR:
+    case CURLE_SSL_CONNECT_ERROR:
+      // OpenSSL's words for "that was no TLS": asking again would be no better.
+      if (why.find("wrong version number") != std::string::npos) return Error{Code::Invalid, shown_ + ": the server does not speak TLS"};
+      return Error{Code::Unavailable, shown_ + ": TLS: " + why};
+    case CURLE_WRITE_ERROR:  // only header() refuses bytes
       return Error{Code::Invalid, shown_ + ": the head of the answer is longer than " + std::to_string(kMaxHeadBytes) + " bytes"};
     case CURLE_PARTIAL_FILE:
       return Error{Code::Unavailable, shown_ + ": the connection broke off: " + why};

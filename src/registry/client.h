@@ -25,12 +25,17 @@ struct RegistryOptions {
   int max_attempts = 5;                                 // of one request; backoff 0.2 s doubling to 10 s, Retry-After obeyed
   uint64_t chunk_bytes = 64 << 20;                      // larger blobs go up in chunks, so that a cut connection costs one
   std::function<void(const std::string&)> warn = {};    // a registry's Warning header, each once
+  std::set<std::string> insecure_tls = {};              // hosts whose certificates are not verified
+  std::stop_token stop = {};                            // ends what has no token of its own: Provider::open() and what it returns
+  // Waits between attempts; tests bring one that does not. Returns early when asked to stop.
+  std::function<void(std::chrono::milliseconds, std::stop_token)> sleep = {};
 };
 
 struct RateLimit { std::optional<int64_t> limit, remaining; int64_t window_seconds = 0; };
 
 class Repository;
 
+// A mirror is asked for all that is read, with credentials of its own host; what is written goes to the host itself.
 // Talks to registries by the distribution-spec 1.1. One for a whole run: it shares connections, tokens and what it
 // has learnt of each host. Thread safe. Errors: NotFound, Unauthorized (hint: archway login HOST), Unavailable, Mismatch, Invalid.
 class RegistryClient {
