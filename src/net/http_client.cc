@@ -237,7 +237,8 @@ Result<void> Exchange::start(const HttpRequest& request) {
   run_until([&] { return head_done_ && (request_sent_ || status >= 400); });
   settle();
   body_source_ = nullptr;
-  if (failure_ && !(head_done_ && status >= 400)) return *failure_;
+  // Where the body broke off together with its head, reading it will tell.
+  if (failure_ && (!head_done_ || (!request_sent_ && status < 400))) return *failure_;
   if (!head_done_) return Error{Code::Unavailable, shown_ + ": the answer has no head"};
   return {};
 }
