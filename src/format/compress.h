@@ -20,11 +20,13 @@ inline constexpr uint64_t kMaxInflateRatio = 1100;  // deflate cannot exceed 103
 std::unique_ptr<Source> decompress(Codec codec, Source& packed);
 
 struct GzipOptions {
-  int level = 1;             // 1: fast (igzip); 6: libdeflate. Same bytes for the same input, always, whatever the thread count
-  size_t threads = 1;        // blocks in flight
+  int level = 1;             // 1 to 3: fast (igzip's levels); 4 to 9: smaller (zlib's). Others are taken to the nearest
+  size_t threads = 1;        // blocks deflated at once, at most 64
 };
 // One gzip member: mtime 0, no name, OS 255. Blocks of fixed size are deflated independently, on up to `threads` threads, so large layers use
-// all cores and the bytes depend on nothing but the input and the level. finish() must be called.
+// all cores and the bytes depend on nothing but the input and the level (not on how it was cut into writes, nor on the threads; another
+// version of ISA-L or zlib, or igzip on another kind of processor, may choose other bytes). finish() must be called.
+// Holds at most threads + 2 blocks, some 2.5 MiB each; what fits one block starts no thread.
 class GzipSink final : public Sink {
  public:
   GzipSink(Sink& packed, GzipOptions options = {});
@@ -37,6 +39,7 @@ class GzipSink final : public Sink {
   std::unique_ptr<State> state_;
 };
 
+// One zstd frame with a checksum. The bytes do not depend on `threads`. finish() must be called.
 class ZstdSink final : public Sink {
  public:
   ZstdSink(Sink& packed, int level = 3, size_t threads = 0);
