@@ -32,6 +32,7 @@ T only(std::string_view line) {
 }
 
 using Strings = std::vector<std::string>;
+using RunStep = Run;  // inside a test, Run is GoogleTest's
 
 TEST(Instructions, ReadsStagesAndGlobalArgs) {
   const Dockerfile file = must_parse(
@@ -118,9 +119,9 @@ TEST(Instructions, ReadsHeredocsOfCopy) {
 TEST(Instructions, ReadsHeredocsOfRun) {
   const Dockerfile file = must_parse("FROM scratch\nRUN <<EOF cat - && \\\n  true\nhi\nEOF\nUSER x\n");
   const Instruction& run = file.stages[0].instructions[0];
-  EXPECT_EQ(std::get<Run>(run.what).command.words, (Strings{"<<EOF cat - &&   true"}));
-  ASSERT_EQ(std::get<Run>(run.what).heredocs.size(), 1u);
-  EXPECT_EQ(std::get<Run>(run.what).heredocs[0].content, "hi\n");
+  EXPECT_EQ(std::get<RunStep>(run.what).command.words, (Strings{"<<EOF cat - &&   true"}));
+  ASSERT_EQ(std::get<RunStep>(run.what).heredocs.size(), 1u);
+  EXPECT_EQ(std::get<RunStep>(run.what).heredocs[0].content, "hi\n");
   EXPECT_EQ(run.where.first_line, 2);
   EXPECT_EQ(run.where.last_line, 5);
   EXPECT_EQ(run.original, "RUN <<EOF cat - &&   true");
@@ -131,17 +132,17 @@ TEST(Instructions, ReadsHeredocsOfRun) {
 }
 
 TEST(Instructions, LeavesTheShellsOwnArrowsAlone) {
-  EXPECT_TRUE(only<Run>("RUN echo $((1<<2)) \"<<EOF\" <<<word").heredocs.empty());
+  EXPECT_TRUE(only<RunStep>("RUN echo $((1<<2)) \"<<EOF\" <<<word").heredocs.empty());
   EXPECT_NE(refusal("FROM scratch\nRUN cat <<EOF\nabc\n").find("unterminated heredoc"), std::string::npos);
 }
 
 TEST(Instructions, ReadsTheFlagsOfRun) {
-  const Run run = only<Run>("RUN --mount=type=cache,target=/c --mount=type=secret,id=x --network=none --security=insecure make");
+  const RunStep run = only<RunStep>("RUN --mount=type=cache,target=/c --mount=type=secret,id=x --network=none --security=insecure make");
   EXPECT_EQ(run.mounts, (Strings{"type=cache,target=/c", "type=secret,id=x"}));
   EXPECT_EQ(run.network, "none");
   EXPECT_EQ(run.security, "insecure");
   EXPECT_EQ(run.command.words, (Strings{"make"}));
-  EXPECT_EQ(only<Run>("RUN -- --x").command.words, (Strings{"--x"}));
+  EXPECT_EQ(only<RunStep>("RUN -- --x").command.words, (Strings{"--x"}));
 }
 
 TEST(Instructions, ReadsHealthchecks) {
@@ -240,12 +241,12 @@ TEST(Instructions, ObeysDirectivesOnlyAtTheTop) {
 TEST(Instructions, ReadsByteOrderMarkAndWindowsLineEnds) {
   const Dockerfile file = must_parse("\xEF\xBB\xBF# escape=`\r\nFROM a\r\nRUN x `\r\n  y\r\n");
   EXPECT_EQ(file.escape, '`');
-  EXPECT_EQ(std::get<Run>(file.stages[0].instructions[0].what).command.words, (Strings{"x   y"}));
+  EXPECT_EQ(std::get<RunStep>(file.stages[0].instructions[0].what).command.words, (Strings{"x   y"}));
 }
 
 TEST(Instructions, JoinsContinuationLinesOverCommentsAndBlanks) {
   const Dockerfile file = must_parse("FROM a\nRUN x && \\  \n# comment \\\n\n  y \\\\\nUSER z \\");
-  EXPECT_EQ(std::get<Run>(file.stages[0].instructions[0].what).command.words, (Strings{"x &&   y \\\\"}));
+  EXPECT_EQ(std::get<RunStep>(file.stages[0].instructions[0].what).command.words, (Strings{"x &&   y \\\\"}));
   EXPECT_EQ(std::get<User>(file.stages[0].instructions[1].what).user, "z");
   ASSERT_EQ(file.warnings.size(), 1u);
   EXPECT_EQ(file.warnings[0].substr(0, 31), "Dockerfile:5: NoEmptyContinuati");

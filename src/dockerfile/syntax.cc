@@ -404,11 +404,10 @@ std::string dump_node(const Node& node) {
 }
 
 // A terminal is not to be steered by somebody's Dockerfile, nor flooded.
-std::string showable(std::string_view line) {
-  constexpr size_t kMaxShownBytes = 240;
+std::string showable(std::string_view line, size_t max_bytes) {
   std::string out;
-  for (char c : line.substr(0, kMaxShownBytes)) out += (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F ? '?' : c;
-  return line.size() > kMaxShownBytes ? out + "..." : out;
+  for (char c : line.substr(0, max_bytes)) out += (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F ? '?' : c;
+  return line.size() > max_bytes ? out + "..." : out;
 }
 
 }  // namespace
@@ -437,8 +436,10 @@ Error complain(const std::vector<std::string>& lines, std::string_view name, con
       break;
     }
   }
-  std::string message = std::string(name) + ":" + std::to_string(line) + ":" + std::to_string(column) + ": " + complaint.message;
-  message += "\n>>> " + showable(text_of(line));
+  constexpr size_t kMaxMessageBytes = 1000, kMaxShownLineBytes = 240;
+  std::string message = std::string(name) + ":" + std::to_string(line) + ":" + std::to_string(column) + ": ";
+  message += showable(complaint.message, kMaxMessageBytes);
+  message += "\n>>> " + showable(text_of(line), kMaxShownLineBytes);
   return Error{Code::Invalid, std::move(message)};
 }
 

@@ -9,8 +9,10 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "dockerfile/expand.h"
+#include "dockerfile/ignore.h"
 #include "dockerfile/instructions.h"
 #include "dockerfile/syntax.h"
+#include "format/json.h"
 
 namespace archway::dockerfile {
 namespace {
@@ -93,6 +95,33 @@ TEST(Vectors, LinesSplitLikeBuildKits) {
     count++;
   }
   EXPECT_GE(count, 20u);
+}
+
+TEST(Vectors, IgnoreListsMatchLikePatternmatcher) {
+  if (!fs::exists(kVectors / "image/ignore.json")) GTEST_SKIP() << "skipped: no vectors";
+  auto cases = parse_json(slurp(kVectors / "image/ignore.json"));
+  ASSERT_TRUE(cases.ok());
+  size_t count = 0;
+  for (const Json& one : cases->items()) {
+    auto matcher = IgnoreMatcher::create(one["patterns"].strings());
+    if (one.has("error")) {
+      EXPECT_FALSE(matcher.ok()) << to_json(one);
+      continue;
+    }
+    ASSERT_TRUE(matcher.ok()) << to_json(one["patterns"]) << matcher.error().message;
+    for (const JsonMember& member : one["matches"].members()) {
+      auto ignored = matcher->ignored(member.key);
+      ASSERT_TRUE(ignored.ok());
+      EXPECT_EQ(*ignored, member.value.boolean()) << to_json(one["patterns"]) << " " << member.key;
+      // What is ignored in spite of its parents must be found by a walk.
+      const size_t slash = member.key.find('/');
+      if (slash != std::string::npos && !*ignored && matcher->ignored(member.key.substr(0, slash)).value_or(false)) {
+        EXPECT_TRUE(matcher->may_reinclude_below(member.key.substr(0, slash))) << to_json(one["patterns"]) << " " << member.key;
+      }
+      count++;
+    }
+  }
+  EXPECT_GE(count, 4000u);
 }
 
 }  // namespace
