@@ -46,7 +46,9 @@ Result<std::unique_ptr<Source>> open_blob(Provider& provider, const Descriptor& 
 Result<std::string> read_blob(Provider& provider, const Descriptor& blob, uint64_t limit);
 
 // Blobs below `root`/blobs/<algorithm>/<hex>, as in an OCI image layout. Files there are whole: each is written
-// to `root`/tmp, synced, and renamed. Several processes may share one. Thread safe.
+// to `root`/tmp, synced, and renamed. What a killed writer left in tmp goes away when the store is opened a day later.
+// Several processes may share one. Thread safe. A blob that is there is not read again by put(): a Cache store may hold
+// a bad one after a power cut, which open_blob() finds; remove() it and put it again.
 class BlobStore final : public Provider, public Ingester {
  public:
   enum class Durability { Synced, Cache };  // Cache: no fsync; for blobs that can be made again (checked when read)
@@ -55,7 +57,8 @@ class BlobStore final : public Provider, public Ingester {
 
   Result<std::unique_ptr<Source>> open(const Descriptor& blob) override;
   Result<PutOutcome> put(const Descriptor& blob, Provider& from, ProgressTask* progress, std::stop_token stop) override;
-  Result<void> tag(const Descriptor& root, std::string_view raw, std::string_view name) override;  // index.json, locked
+  // An entry in `root`/index.json (image/layout_index.h), whose readers and writers may be other processes.
+  Result<void> tag(const Descriptor& root, std::string_view raw, std::string_view name) override;
 
   bool has(const Digest& digest) const;
   std::optional<uint64_t> size_of(const Digest& digest) const;
@@ -83,6 +86,7 @@ class BlobStore final : public Provider, public Ingester {
   const std::string& root() const { return root_; }
 
  private:
+  friend class StagedBlob;
   BlobStore(std::string root, Durability durability) : root_(std::move(root)), durability_(durability) {}
   std::string root_;
   Durability durability_;

@@ -26,6 +26,7 @@ struct CopyOptions {
   size_t jobs = 6;                        // blobs in flight
   Progress* progress = nullptr;
   std::vector<std::string> tags = {};     // given to the root at the very end, in order
+  std::string verb = "copying";           // what progress calls it: "pushing sha256:6a7b… (12 MB)"
 };
 struct CopyStats {
   size_t stored = 0, existed = 0, mounted = 0;
@@ -43,7 +44,11 @@ struct ChosenImage {
   std::string raw_config;
 };
 // Follows nested indexes. NotFound with explain_no_match's words where no entry matches. An entry without
-// platform is judged by its config.
-Result<ChosenImage> choose_image(Provider& provider, const Root& root, const Platform& want);
+// platform is judged by its config. 32-bit images are not taken for 64-bit platforms unless told to: many arm64
+// machines cannot run them.
+Result<ChosenImage> choose_image(Provider& provider, const Root& root, const Platform& want, Fallback fallback = Fallback::Forbid);
+
+// Layers that may not be distributed (Windows base layers): their registry keeps them, copies leave them out.
+bool is_foreign_layer(std::string_view media_type);
 
 }  // namespace archway
