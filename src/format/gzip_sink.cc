@@ -21,7 +21,7 @@ namespace {
 
 constexpr size_t kBlockBytes = 1 << 20;
 constexpr size_t kDictionaryBytes = 32 << 10;
-constexpr size_t kOutputStep = 256 << 10;
+constexpr size_t kOutputStep = 4 << 10;
 constexpr int kLastIgzipLevel = 3;
 
 struct Block {
@@ -30,10 +30,13 @@ struct Block {
   bool done = false;  // under State::done_lock
 };
 
-// Deflates by calling `run(room, size) -> used` until it leaves room.
+// Deflates by calling `run(room, size) -> used` until it leaves room. igzip ends a deflate block where its output is full, so the
+// room must be a function of the input alone, never of what the buffer was used for before: else the bytes depend on the threads.
 template <class Run>
-void fill_output(std::vector<uint8_t>& output, Run run) {
+void fill_output(std::vector<uint8_t>& output, size_t input_bytes, Run run) {
   size_t used = 0;
+  output.clear();
+  output.resize(input_bytes + input_bytes / 8 + kOutputStep);
   for (;;) {
     if (output.size() < used + kOutputStep) output.resize(used + kOutputStep);
     size_t room = output.size() - used;
@@ -59,7 +62,7 @@ void deflate_igzip(Block& block, int level) {
   }
   stream->next_in = block.input.data();
   stream->avail_in = static_cast<uint32_t>(block.input.size());
-  fill_output(block.output, [&](uint8_t* at, size_t room) {
+  fill_output(block.output, block.input.size(), [&](uint8_t* at, size_t room) {
     stream->next_out = at;
     stream->avail_out = static_cast<uint32_t>(room);
     CHECK(isal_deflate(stream.get()) == COMP_OK);
@@ -76,7 +79,7 @@ void deflate_zlib(Block& block, int level) {
   }
   stream.next_in = block.input.data();
   stream.avail_in = static_cast<uInt>(block.input.size());
-  fill_output(block.output, [&](uint8_t* at, size_t room) {
+  fill_output(block.output, block.input.size(), [&](uint8_t* at, size_t room) {
     stream.next_out = at;
     stream.avail_out = static_cast<uInt>(room);
     int status = deflate(&stream, block.last ? Z_FINISH : Z_SYNC_FLUSH);
