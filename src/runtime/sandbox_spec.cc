@@ -1,0 +1,90 @@
+#include "format/json.h"
+#include "runtime/sandbox.h"
+
+namespace archway {
+
+namespace {
+
+Json mounts_to_json(const std::vector<Mount>& mounts) {
+  Json all = Json::array();
+  for (const Mount& mount : mounts) {
+    all.push(Json::object({{"type", mount.type}, {"source", mount.source}, {"target", mount.target}, {"options", Json(mount.options)}}));
+  }
+  return all;
+}
+
+std::vector<Mount> mounts_from_json(const Json& json) {
+  std::vector<Mount> mounts;
+  for (const Json& one : json.items()) {
+    mounts.push_back({one["type"].string(), one["source"].string(), one["target"].string(), one["options"].strings()});
+  }
+  return mounts;
+}
+
+}  // namespace
+
+std::string encode_sandbox_spec(const SandboxSpec& spec) {
+  const RunSpec& run = spec.run;
+  Json json = Json::object({
+      {"lowerDirs", Json(run.root.lower_dirs)},
+      {"upperDir", run.root.upper_dir},
+      {"workDir", run.root.work_dir},
+      {"arguments", Json(run.arguments)},
+      {"environment", Json(run.environment)},
+      {"workingDirectory", run.working_directory},
+      {"user", run.user},
+      {"hostname", run.hostname},
+      {"networkNone", run.network == NetworkMode::None},
+      {"mounts", mounts_to_json(run.mounts)},
+      {"readOnlyRoot", run.read_only_root},
+      {"terminal", spec.has_terminal},
+      {"crun", spec.runtime.kind == RuntimeKind::Crun},
+      {"runtime", spec.runtime.program},
+      {"privateDir", spec.private_dir},
+      {"skeletonDir", spec.skeleton_dir},
+      {"parent", spec.parent_pid},
+  });
+  if (spec.emulator) json.set("emulator", Json::object({{"architecture", spec.emulator->goarch}, {"interpreter", spec.emulator->interpreter}}));
+  return to_json(json);
+}
+
+Result<SandboxSpec> decode_sandbox_spec(std::string_view text) {
+  Json json = TRY(parse_json(text).context("what the container is to run (names, arguments and environment must be UTF-8)"));
+  SandboxSpec spec;
+  RunSpec& run = spec.run;
+  run.root = {json["lowerDirs"].strings(), json["upperDir"].string(), json["workDir"].string()};
+  run.arguments = json["arguments"].strings();
+  run.environment = json["environment"].strings();
+  run.working_directory = json["workingDirectory"].string();
+  run.user = json["user"].string();
+  run.hostname = json["hostname"].string();
+  run.network = json["networkNone"].boolean() ? NetworkMode::None : NetworkMode::Host;
+  run.mounts = mounts_from_json(json["mounts"]);
+  run.read_only_root = json["readOnlyRoot"].boolean();
+  spec.has_terminal = json["terminal"].boolean();
+  spec.runtime = {json["crun"].boolean() ? RuntimeKind::Crun : RuntimeKind::Runc, json["runtime"].string()};
+  spec.private_dir = json["privateDir"].string();
+  spec.skeleton_dir = json["skeletonDir"].string();
+  spec.parent_pid = static_cast<int>(json["parent"].integer());
+  if (const Json* emulator = json.find("emulator")) spec.emulator = PrivateEmulator{(*emulator)["architecture"].string(), (*emulator)["interpreter"].string()};
+  if (run.root.lower_dirs.empty() || run.arguments.empty() || spec.runtime.program.empty() || spec.private_dir.empty()) {
+    return Error{Code::Invalid, "internal-sandbox: incomplete description of what to run"};
+  }
+  return spec;
+}
+
+std::string encode_sandbox_report(const SandboxReport& report) {
+  if (!report.error) return to_json(Json::object({{"exitCode", report.exit_code}}));
+  return to_json(Json::object({{"code", static_cast<int>(report.error->code)}, {"message", report.error->message}, {"hint", report.error->hint}}));
+}
+
+Result<SandboxReport> decode_sandbox_report(std::string_view text) {
+  if (text.empty()) return Error{Code::Internal, "the container's process was killed before it could say how the program ended"};
+  Json json = TRY(parse_json(text).context("the sandbox's report"));
+  if (!json.has("message")) return SandboxReport{{}, static_cast<int>(json["exitCode"].integer())};
+  int64_t code = json["code"].integer(static_cast<int>(Code::Internal));
+  if (code < 0 || code > static_cast<int>(Code::Internal)) code = static_cast<int>(Code::Internal);
+  return SandboxReport{Error{static_cast<Code>(code), json["message"].string(), json["hint"].string()}, 0};
+}
+
+}  // namespace archway
