@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/image_place.h"  // open_image, open_destination
 #include "registry/client.h"
 
 namespace archway::cli {
@@ -14,14 +15,5 @@ std::string docker_config_path(const Context& context);
 Result<std::string> registry_host(const std::string& spelling);
 // Where archway keeps its cache: ARCHWAY_ROOT, else /var/lib/archway for root, else $XDG_DATA_HOME/archway or ~/.local/share/archway.
 std::string state_root(const Context& context);
-
-// Any place an image can be, spelt as skopeo spells it: a bare reference or docker://REF, oci:DIR[:TAG], oci-archive:FILE[:TAG],
-// docker-archive:FILE[:REF].
-struct OpenedImage {
-  std::shared_ptr<Provider> provider;
-  Root root;
-  std::string name;      // for people
-};
-Result<OpenedImage> open_image(const std::string& spelling, RegistryClient& client, const Context& context);
 
 }  // namespace archway::cli
