@@ -33,6 +33,7 @@ class OciContainerRuntime final : public Runtime {
       : options_(std::move(options)), state_dir_(std::move(state_dir)), memory_(state_dir_ + "/probes.json") {}
 
   Result<void> prepare();
+  std::string name() const override { return std::string(runtime_.kind == RuntimeKind::Crun ? "crun (" : "runc (") + runtime_.program + ")"; }
   Result<std::string> check_architecture(const std::string& architecture, const std::string& variant) override {
     return TRY(plan(architecture, variant)).how;
   }

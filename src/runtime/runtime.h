@@ -71,9 +71,14 @@ class Runtime {
  public:
   static Result<std::unique_ptr<Runtime>> create(RuntimeOptions options);
   virtual ~Runtime() = default;
+  // The OCI runtime that works here: "crun (/usr/bin/crun)".
+  virtual std::string name() const = 0;
   // Before any RUN: can images of this architecture run here, and how ("native", "qemu-aarch64 (private)", ...)? Unsupported, with what to install.
   virtual Result<std::string> check_architecture(const std::string& architecture, const std::string& variant) = 0;
-  // Errors are ours or the runtime's; a program's failure is an exit code.
+  // Errors are ours or the runtime's; a program's failure is an exit code. Of those a caller may care about: NotFound, the program
+  // (or its user) is not in the image; Invalid, the program is there but cannot be executed; Cancelled; Unsupported, as check_architecture.
+  // upper_dir and work_dir empty: the root is read-only. On success the upper dir holds what the program changed and nothing of ours,
+  // but is not synced to disk (the mount is volatile): sync before relying on it past a power cut.
   virtual Result<RunResult> run(const RunSpec& spec, const RunOutput& output, std::stop_token stop) = 0;
 };
 
@@ -85,7 +90,9 @@ std::vector<Capability> probe_machine(const RuntimeOptions& options);
 Result<void> enter_user_namespace(int argc, char** argv);
 // Handles `archway internal-sandbox ...`; returns its exit code, or nullopt where argv is something else.
 std::optional<int> sandbox_main(int argc, char** argv);
-// In a namespace that has one id only: files of other owners cannot be made; see snapshot/.
+// Are we in a user namespace that maps one id only (an ordinary user without ranges in /etc/subuid and /etc/subgid, or without
+// newuidmap)? Then chown to any id but 0, setgroups and mknod of devices fail, in containers too: files of other owners cannot be
+// made; see snapshot/. False for root and where ranges are mapped.
 bool single_id_namespace();
 
 }  // namespace archway

@@ -99,7 +99,7 @@ TEST_F(RuntimeTest, KeepsStreamsApartAndTheExitCode) {
 }
 
 TEST_F(RuntimeTest, ASignalIs128AndItsNumber) {
-  auto result = run(shell("sh -c 'kill -9 $$'"));
+  auto result = run(shell("sh -c 'kill -9 $$'; exit $?"));
   ASSERT_TRUE(result.ok()) << result.error().message;
   EXPECT_EQ(result->exit_code, 137);
 }
@@ -207,6 +207,114 @@ TEST_F(RuntimeTest, ManyLayersFit) {
   auto result = run(spec);
   ASSERT_TRUE(result.ok()) << result.error().message;
   EXPECT_EQ(out_, std::string(120, '1'));
+}
+
+// An arm64 busybox is in the layout that ../shared/vectors/make-busybox-layout.py writes; without one, the probe program does.
+class EmulationTest : public RuntimeTest, public testing::WithParamInterface<const char*> {};
+
+TEST_P(EmulationTest, TheProbeProgramOfEachArchitectureRunsOrSaysWhatToInstall) {
+  auto how = runtime_->check_architecture(GetParam(), "");
+  if (how.ok()) {
+    EXPECT_TRUE(*how == "native" || how->ends_with("(private)") || how->ends_with("(host)")) << *how;
+  } else {
+    EXPECT_EQ(how.error().code, Code::Unsupported);
+    EXPECT_FALSE(how.error().hint.empty()) << how.error().message;
+  }
+  if (find_program("qemu-aarch64-static") && !how.ok() && !single_id_namespace()) {
+    EXPECT_NE(how.error().message.find("binfmt_misc"), std::string::npos) << how.error().message;
+  }
+}
+INSTANTIATE_TEST_SUITE_P(All, EmulationTest, testing::Values("amd64", "386", "arm64", "arm", "riscv64", "ppc64le", "s390x", "loong64", "mips64le"));
+
+TEST_F(RuntimeTest, EmulationNoneRefusesForeignArchitectures) {
+  RuntimeOptions options;
+  options.state_dir = test_folder() + "/state";
+  options.emulation = Emulation::None;
+  auto strict = Runtime::create(options);
+  ASSERT_TRUE(strict.ok());
+  auto how = (*strict)->check_architecture("s390x", "");
+  ASSERT_FALSE(how.ok());
+  EXPECT_EQ(how.error().code, Code::Unsupported);
+}
+
+TEST_F(RuntimeTest, ForeignProgramsRunUnderPrivateEmulation) {
+  std::string busybox = test_folder() + "/busybox-arm64";
+  const char* given = std::getenv("ARCHWAY_TEST_ARM64_BUSYBOX");
+  std::string foreign = given ? busybox_root("foreign", given) : "";
+  if (foreign.empty()) GTEST_SKIP() << "skipped: ARCHWAY_TEST_ARM64_BUSYBOX does not name an arm64 busybox";
+  RunSpec spec = shell("uname -m; echo $0; touch /tmp/made; sh -c 'exit 5'");
+  spec.root.lower_dirs = {foreign};
+  spec.architecture = "arm64";
+  auto result = run(spec);
+  ASSERT_TRUE(result.ok()) << result.error().message << " " << result.error().hint;
+  EXPECT_EQ(out_, "aarch64\n/bin/sh\n");
+  EXPECT_EQ(result->exit_code, 5) << err_;
+  EXPECT_EQ(changes(), "tmp\ntmp/made\n");
+}
+
+TEST_F(RuntimeTest, TheMachineReportNamesEveryPart) {
+  RuntimeOptions options;
+  options.state_dir = test_folder() + "/state";
+  std::string names;
+  for (const Capability& one : probe_machine(options)) {
+    names += one.name + "\n";
+    EXPECT_FALSE(one.detail.empty()) << one.name;
+    EXPECT_TRUE(one.state != Capability::State::Missing || !one.advice.empty()) << one.name;
+  }
+  for (const char* name : {"kernel", "user namespaces", "OCI runtime", "overlayfs", "run linux/amd64", "run linux/arm64", "network", "disk"}) {
+    EXPECT_NE(names.find(std::string(name) + "\n"), std::string::npos) << names;
+  }
+}
+
+TEST_F(RuntimeTest, ConsecutiveAndConcurrentContainersDoNotMeet) {
+  std::vector<std::thread> threads;
+  std::vector<std::string> outs(4);
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      auto mine = TempDir::create(test_folder());
+      (void)make_directories(*mine / "u").ok();
+      (void)make_directories(*mine / "w").ok();
+      RunSpec spec = shell("hostname; ls /tmp; echo > /tmp/" + std::to_string(i));
+      spec.hostname = "host" + std::to_string(i);
+      spec.root.upper_dir = *mine / "u";
+      spec.root.work_dir = *mine / "w";
+      for (int round = 0; round < 2; ++round) {
+        auto result = runtime_->run(spec, {[&](std::string_view text) { outs[static_cast<size_t>(i)] += text; }, {}}, {});
+        if (!result.ok()) outs[static_cast<size_t>(i)] += result.error().message;
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  for (int i = 0; i < 4; ++i) {
+    std::string n = std::to_string(i);
+    EXPECT_EQ(outs[static_cast<size_t>(i)], "host" + n + "\nhost" + n + "\n" + n + "\n");
+  }
+}
+
+// The other runtime, where it is installed, does all of it as well.
+class RuncTest : public RuntimeTest {
+  void SetUp() override {
+    if (!find_program("runc")) GTEST_SKIP() << "skipped: runc is not installed";
+    RuntimeTest::SetUp();
+  }
+  std::string runtime_name() const override { return "runc"; }
+};
+
+TEST_F(RuncTest, RunsAndReportsAsCrunDoes) {
+  auto result = run(shell("echo out; echo err >&2; exit 7"));
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_EQ(result->exit_code, 7);
+  EXPECT_EQ(out_ + err_, "out\nerr\n");
+  EXPECT_EQ(changes(), "");
+  RunSpec spec = shell("true");
+  spec.arguments = {"/bin/absent"};
+  result = run(spec);
+  ASSERT_FALSE(result.ok()) << result->exit_code;
+  EXPECT_EQ(result.error().code, Code::NotFound) << result.error().message;
+  spec.arguments = {"/etc/passwd"};
+  result = run(spec);
+  ASSERT_FALSE(result.ok()) << result->exit_code;
+  EXPECT_EQ(result.error().code, Code::Invalid) << result.error().message;
 }
 
 TEST_F(RuntimeTest, StoppingKillsAllOfIt) {
