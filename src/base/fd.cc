@@ -32,7 +32,8 @@ Result<Fd> open_in_root(int dir, const std::string& path, int flags, mode_t mode
   open_how how = {};
   how.flags = static_cast<uint64_t>(flags) | O_CLOEXEC;
   // openat2 refuses a mode without O_CREAT or O_TMPFILE.
-  if (flags & (O_CREAT | __O_TMPFILE)) how.mode = mode;
+  // (glibc's __O_TMPFILE has O_DIRECTORY in it.)
+  if ((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE) how.mode = mode;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
   for (;;) {
     long fd = ::syscall(SYS_openat2, dir, path.empty() ? "." : path.c_str(), &how, sizeof how);
