@@ -61,7 +61,7 @@ class HttpResponse {
 
 // HTTP/1.1 and 2 over libcurl. Connections are kept and reused. Does not follow redirects, retry or authenticate:
 // who calls decides (net/ knows no registries). Obeys the proxy variables it is given in `proxy`. Thread safe;
-// each exchange blocks its caller. A request that cannot be written safely (a line break in a header) is Invalid.
+// each exchange blocks its caller. The program must ignore SIGPIPE (a TLS peer may go while we write). A request that cannot be written safely (a line break in a header) is Invalid.
 // Errors: Unavailable (connect, TLS handshake, stall, broken off: may work later), Invalid (a certificate that is not to be
 // trusted, a CA file that cannot be read: trying again will not help), Cancelled, or what body_source failed with.
 // A response body fails in the same ways, after all bytes that came before the failure have been read.

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -48,6 +49,7 @@ class TcpServer {
  public:
   using Serve = std::function<void(int)>;
   explicit TcpServer(Serve serve) : serve_(std::move(serve)), listener_(listen_on_loopback(port_)) {
+    ::signal(SIGPIPE, SIG_IGN);  // clients may go at any moment
     acceptor_ = std::thread([this] { accept_all(); });
   }
   ~TcpServer() { stop(); }
