@@ -95,12 +95,12 @@ Result<std::shared_ptr<BuildContext>> BuildContext::open(const std::string& fold
 
 // --- What is there.
 
-Result<void> BuildContext::read_metadata(const Fd& folder, Node& node, const struct stat& st, const std::string& path) {
+Result<void> BuildContext::read_metadata(int folder, Node& node, const struct stat& st, const std::string& path) {
   node.stamp = FileStamp::of(st);
   node.entry.mode = st.st_mode & 07777;
   node.entry.mtime = Time::from_seconds(st.st_mtim.tv_sec);
   switch (node.entry.type) {
-    case TarType::Symlink: node.entry.link = TRY(read_link(folder.get(), node.name.c_str(), path)); break;
+    case TarType::Symlink: node.entry.link = TRY(read_link(folder, node.name.c_str(), path)); break;
     case TarType::CharDevice:
     case TarType::BlockDevice:
       node.entry.dev_major = major(st.st_rdev);
@@ -112,7 +112,7 @@ Result<void> BuildContext::read_metadata(const Fd& folder, Node& node, const str
       const auto known = cache_ ? cache_->find(node.stamp) : std::nullopt;
       if (known) node.digest = hex_of(known->sha256);
       if (!known || known->has_capability) {
-        std::string capability = TRY(read_capability(folder.get(), node.name, path));
+        std::string capability = TRY(read_capability(folder, node.name, path));
         if (!capability.empty()) node.entry.xattrs.emplace_back(kCapability, std::move(capability));
       }
       break;
@@ -123,7 +123,7 @@ Result<void> BuildContext::read_metadata(const Fd& folder, Node& node, const str
 }
 
 // One name in a folder; nullopt where it is not to be seen.
-Result<std::optional<BuildContext::Node>> BuildContext::read_entry(const Fd& folder, const std::string& folder_path, const Node& parent, const char* name,
+Result<std::optional<BuildContext::Node>> BuildContext::read_entry(int folder, const std::string& folder_path, const Node& parent, const char* name,
                                                                    unsigned char type, size_t depth) {
   Node node;
   node.name = name;
@@ -134,7 +134,7 @@ Result<std::optional<BuildContext::Node>> BuildContext::read_entry(const Fd& fol
   if (node.ignored && type != DT_DIR && type != DT_UNKNOWN) return std::optional<Node>();
 
   struct stat st = {};
-  if (::fstatat(folder.get(), name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+  if (::fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return std::optional<Node>();  // gone since the folder was read
     return errno_error("looking at /" + path);
   }
@@ -157,10 +157,9 @@ Result<void> BuildContext::read_folder(Node& node, const std::string& path, size
   if (options_.stop.stop_requested()) return cancelled();
   if (depth > kLayerLimits.depth) return Error{Code::Invalid, "/" + path + ": folders are nested deeper than " + std::to_string(kLayerLimits.depth)};
   Fd folder = TRY(open_in_root(root_.get(), path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW).context("reading the build context " + name_));
-  Fd listed = TRY(open_at(folder.get(), ".", O_RDONLY | O_DIRECTORY));
-  std::unique_ptr<DIR, int (*)(DIR*)> entries(::fdopendir(listed.get()), &::closedir);
+  std::unique_ptr<DIR, int (*)(DIR*)> entries(::fdopendir(folder.get()), &::closedir);
   if (!entries) return errno_error("reading /" + path);
-  (void)listed.release();
+  const int fd = folder.release();
   auto read = std::make_unique<Folder>();
   for (;;) {
     errno = 0;
@@ -171,7 +170,7 @@ Result<void> BuildContext::read_folder(Node& node, const std::string& path, size
     }
     const std::string_view name = item->d_name;
     if (name == "." || name == "..") continue;
-    auto entry = TRY(read_entry(folder, path, node, item->d_name, item->d_type, depth));
+    auto entry = TRY(read_entry(fd, path, node, item->d_name, item->d_type, depth));
     if (entry) read->nodes.push_back(std::move(*entry));
   }
   std::sort(read->nodes.begin(), read->nodes.end(), [](const Node& a, const Node& b) { return a.name < b.name; });

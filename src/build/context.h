@@ -70,9 +70,9 @@ class BuildContext final : public FileSource {
 
   BuildContext(Fd root, std::string name, Options options);
   Result<void> read_folder(Node& node, const std::string& path, size_t depth);
-  Result<std::optional<Node>> read_entry(const Fd& folder, const std::string& folder_path, const Node& parent, const char* name, unsigned char type,
+  Result<std::optional<Node>> read_entry(int folder, const std::string& folder_path, const Node& parent, const char* name, unsigned char type,
                                          size_t depth);
-  Result<void> read_metadata(const Fd& folder, Node& node, const struct stat& st, const std::string& path);
+  Result<void> read_metadata(int folder, Node& node, const struct stat& st, const std::string& path);
   Result<Node*> find(std::string_view path);
   Result<void> collect(Node& node, const std::string& path, size_t depth, std::vector<ToHash>& files);
   Result<KnownContent> hash(const ToHash& file);
