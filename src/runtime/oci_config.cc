@@ -29,7 +29,7 @@ Json mounts(const OciConfigInput& input) {
   all.push(mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}));
   // Bound, not made: on the nodev tmpfs a made one could not be opened. The runtimes leave alone what is there.
   for (const char* device : {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"}) {
-    all.push(mount(device, "bind", device, {"bind", "nosuid", "noexec"}));
+    if (input.bind_devices) all.push(mount(device, "bind", device, {"bind", "nosuid", "noexec"}));
   }
   if (input.in_user_namespace) {
     // A new sysfs wants a network namespace of ours. The sandbox has made the whole tree read-only.

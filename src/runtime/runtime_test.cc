@@ -306,6 +306,10 @@ TEST_F(RuncTest, RunsAndReportsAsCrunDoes) {
   EXPECT_EQ(result->exit_code, 7);
   EXPECT_EQ(out_ + err_, "out\nerr\n");
   EXPECT_EQ(changes(), "");
+  if (find_program("qemu-aarch64-static")) {
+    auto how = runtime_->check_architecture("arm64", "");
+    EXPECT_TRUE(how.ok()) << how.error().message;
+  }
   RunSpec spec = shell("true");
   spec.arguments = {"/bin/absent"};
   result = run(spec);

@@ -155,6 +155,8 @@ Result<int> run_contained(const SandboxSpec& spec) {
   OciConfigInput input{spec.run, std::move(user), bundle.resolv_conf(), bundle.hosts()};
   input.terminal = spec.has_terminal;
   input.in_user_namespace = in_user_namespace;
+  // In a user namespace runc binds devices by itself, and opening /dev/tty for that fails where we have bound one.
+  input.bind_devices = !(in_user_namespace && spec.runtime.kind == RuntimeKind::Runc);
   input.one_gid = single_id_namespace();
   TRY(write_text(bundle.folder + "/config.json", to_json(oci_config(input))));
   int status = TRY(run_runtime(runtime_command(spec.runtime, bundle), bundle));
