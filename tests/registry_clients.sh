@@ -23,6 +23,7 @@ refuse() { # WHAT COMMAND...: passes where the command does not
   if "$@" >"$folder/out" 2>&1; then failed=$((failed + 1)); echo "FAILED: $what was let through"; else passed=$((passed + 1)); fi
 }
 serve() { # FLAGS...: starts a server; $url is where
+  rm -f "$folder/address"
   "$archway" registry serve --root "$folder/store" --listen 127.0.0.1:0 --access-log "$folder/log" "$@" >"$folder/address" &
   server=$!
   until [ -s "$folder/address" ]; do kill -0 "$server" || exit 1; sleep 0.01; done
