@@ -244,6 +244,23 @@ Result<void> LayerStore::adopt(const Digest& diff_id, const std::string& dir, co
   return {};
 }
 
+Result<void> LayerStore::put_index(const Digest& diff_id, const LayerIndex& index) {
+  if (state_->load_index(diff_id)) return {};
+  auto turn = TRY(state_->take_turn(diff_id, {}));
+  TempDir work = TRY(TempDir::create(state_->session, "index-"));
+  TRY(state_->install(diff_id, work, "", index));
+  (void)state_->remember(diff_id, index);
+  return {};
+}
+
+Result<uint64_t> LayerStore::unpacked_bytes(const Digest& diff_id) const {
+  auto index = state_->load_index(diff_id);
+  if (!index) return Error{Code::NotFound, "layer " + diff_id.str() + ": not here"};
+  uint64_t total = 0;
+  for (const auto& [path, entry] : index->entries) total += entry.size;
+  return total;
+}
+
 bool LayerStore::has_index(const Digest& diff_id) const { return state_->load_index(diff_id) != nullptr; }
 bool LayerStore::has_unpacked(const Digest& diff_id) const { return state_->fs_is_whole(diff_id); }
 

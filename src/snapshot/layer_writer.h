@@ -72,6 +72,7 @@ class LayerWriter {
   Result<LayerIndex> write(TarWriter& tar);
 
  private:
+  bool lower_entry_is_folder(std::string_view path) const;
   struct State;
   std::unique_ptr<State> state_;
 };

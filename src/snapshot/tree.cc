@@ -99,7 +99,8 @@ class Descent {
       }
       for (size_t i = part.whiteouts_begin; i < part.whiteouts_end; i++) {
         std::string_view path = index.whiteouts[i];
-        if (path.find('/', skip) == std::string_view::npos) visible.emplace(path.substr(skip), false);
+        size_t slash = path.find('/', skip);  // one further down implies a folder here
+        visible.emplace(path.substr(skip, slash == std::string_view::npos ? slash : slash - skip), slash != std::string_view::npos);
       }
     }
     std::vector<std::string> out;
