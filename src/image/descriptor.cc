@@ -57,7 +57,9 @@ Result<Descriptor> parse_descriptor(const Json& json) {
   if (!json["mediaType"].is_string() || json["mediaType"].string().empty()) return refuse("mediaType is missing");
   if (!json["digest"].is_string()) return refuse("digest is missing");
   if (!json["size"].is_int() || json["size"].integer() < 0) return refuse("size is missing, or no whole number of bytes");
-  Descriptor descriptor{json["mediaType"].string(), TRY(Digest::parse(json["digest"].string())), static_cast<uint64_t>(json["size"].integer())};
+  // Not inside the braces: g++ 12 leaks the members before a TRY that returns.
+  Digest digest = TRY(Digest::parse(json["digest"].string()));
+  Descriptor descriptor{json["mediaType"].string(), std::move(digest), static_cast<uint64_t>(json["size"].integer())};
   const Json& platform = json["platform"];
   if (!platform["architecture"].string().empty() || !platform["os"].string().empty()) descriptor.platform = parse_platform_json(platform);
   descriptor.annotations = parse_annotations(json["annotations"]);

@@ -17,13 +17,13 @@ Result<Platform> platform_of(const Json& json) {
 }
 
 Result<WrongPlatform> wrong_platform_of(const Json& json) {
-  if (json.is_string()) return WrongPlatform{TRY(platform_of(json))};
-  if (!json.is_object()) return wrong("\"wrong\" lists platforms, or objects with \"platform\" and \"why\"");
+  if (!json.is_string() && !json.is_object()) return wrong("\"wrong\" lists platforms, or objects with \"platform\" and \"why\"");
   for (const JsonMember& member : json.members()) {
     if (member.key != "platform" && member.key != "why") return wrong("unknown member \"" + member.key + "\"");
   }
   if (json.has("why") && !json["why"].is_string()) return wrong("\"why\" is not a string");
-  return WrongPlatform{TRY(platform_of(json["platform"])), json["why"].string()};
+  Platform platform = TRY(platform_of(json.is_object() ? json["platform"] : json));
+  return WrongPlatform{std::move(platform), json["why"].string()};
 }
 
 Result<ImageTruth> truth_of(const Json& json) {
