@@ -91,7 +91,7 @@ Json process(const OciConfigInput& input) {
 
 Json oci_config(const OciConfigInput& input) {
   Json linux_section = Json::object({{"namespaces", namespaces(input)},
-                                     {"seccomp", default_seccomp()},
+                                     {"seccomp", default_seccomp(input.emulated)},
                                      {"maskedPaths", Json(kMaskedPaths)},
                                      {"readonlyPaths", Json(kReadOnlyPaths)}});
   return Json::object({{"ociVersion", "1.0.2"},

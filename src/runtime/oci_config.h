@@ -12,6 +12,7 @@ struct OciConfigInput {
   std::string resolv_conf, hosts;  // files to bind over the container's
   bool terminal = false;
   bool in_user_namespace = false;  // sysfs can only be bound
+  bool emulated = false;           // privately: all that runs is the emulator
   bool bind_devices = true;        // not where the runtime binds them itself
   bool one_gid = false;            // no gid 5 for terminals, no supplementary groups
 };

@@ -153,6 +153,7 @@ Result<int> run_contained(const SandboxSpec& spec) {
   auto user = TRY(resolve_user_in(root.get(), spec.run.user));
   ExtraMountPoints extra = TRY(ExtraMountPoints::make(root.get(), needed_mount_points(spec.run)));
   OciConfigInput input{spec.run, std::move(user), bundle.resolv_conf(), bundle.hosts()};
+  input.emulated = spec.emulator.has_value();
   input.terminal = spec.has_terminal;
   input.in_user_namespace = in_user_namespace;
   // In a user namespace runc binds devices by itself, and opening /dev/tty for that fails where we have bound one.

@@ -47,7 +47,7 @@ chroot)";
 
 #if defined(__x86_64__)
 constexpr const char* kOwnCalls = "arch_prctl modify_ldt";
-const std::vector<std::string> kArchitectures = {"SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"};
+const std::vector<std::string> kArchitectures = {"SCMP_ARCH_X86_64", "SCMP_ARCH_X86"};
 #elif defined(__aarch64__)
 constexpr const char* kOwnCalls = "arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint cacheflush set_tls";
 const std::vector<std::string> kArchitectures = {"SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"};
@@ -77,7 +77,7 @@ Json allow_if(const char* call, Json one_condition) {
 
 }  // namespace
 
-Json default_seccomp() {
+Json default_seccomp(bool emulated) {
   Json calls = Json::array();
   calls.push(allow(names(kAllowed)));
   calls.push(allow(names(kOwnCalls)));
@@ -89,7 +89,8 @@ Json default_seccomp() {
   calls.push(allow_if("clone", condition(0, 0x7e020000, "SCMP_CMP_MASKED_EQ", 0)));
   calls.push(Json::object({{"names", names("clone3")}, {"action", "SCMP_ACT_ERRNO"}, {"errnoRet", ENOSYS}}));
   Json profile = Json::object({{"defaultAction", "SCMP_ACT_ERRNO"}, {"defaultErrnoRet", EPERM}});
-  if (!kArchitectures.empty()) profile.set("architectures", Json(kArchitectures));
+  if (!kArchitectures.empty() && !emulated) profile.set("architectures", Json(kArchitectures));
+  if (!kArchitectures.empty() && emulated) profile.set("architectures", Json(std::vector<std::string>{kArchitectures[0]}));
   profile.set("syscalls", std::move(calls));
   return profile;
 }
