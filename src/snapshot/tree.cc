@@ -36,12 +36,11 @@ std::pair<size_t, size_t> range_below(const Range& range, size_t begin, size_t e
 const std::string& entry_path(const std::pair<std::string, TreeEntry>& entry) { return entry.first; }
 const std::string& plain_path(const std::string& path) { return path; }
 
-const TreeEntry* find_within(const LayerIndex& index, size_t begin, size_t end, std::string_view path, std::string_view* name) {
+const TreeEntry* find_within(const LayerIndex& index, size_t begin, size_t end, std::string_view path) {
   auto last = index.entries.begin() + static_cast<ptrdiff_t>(end);
   auto at = std::lower_bound(index.entries.begin() + static_cast<ptrdiff_t>(begin), last, path,
                              [](const auto& entry, std::string_view wanted) { return path_less(entry.first, wanted); });
   if (at == last || at->first != path) return nullptr;
-  *name = at->first;
   return &at->second;
 }
 
@@ -58,32 +57,22 @@ class Descent {
     }
   }
 
-  // What `path`, which lies directly in the folder we are in, is. With `enter`, goes into it, and answers only if it is a folder.
-  std::optional<Tree::Found> look(std::string_view path, bool enter) {
-    std::optional<Tree::Found> found;   // an entry that names it
-    std::optional<size_t> implied;      // the topmost layer that only implies it
+  // Goes into the folder `path`, which lies directly in the one we are in; false where that is none.
+  bool enter(std::string_view path) {
     size_t kept = 0;
-    for (size_t i = 0; i < parts_.size(); i++) {
-      Part part = parts_[i];
+    bool is_folder = false;
+    for (Part part : parts_) {
       const LayerIndex& index = *layers_[part.layer];
-      std::string_view name;
-      const TreeEntry* entry = find_within(index, part.begin, part.end, path, &name);
-      if (entry && entry->type != TarType::Directory) {
-        if (!found && !implied && !enter) found = Tree::Found{entry, part.layer, name};
-        break;  // hides, or is hidden by, what else there is
-      }
+      const TreeEntry* entry = find_within(index, part.begin, part.end, path);
+      if (entry && entry->type != TarType::Directory) break;  // hides, or is hidden by, what else there is
       std::tie(part.begin, part.end) = range_below(index.entries, part.begin, part.end, path, entry_path);
       bool whited_out = whiteout_of(index, part, path);
-      if (entry && !found) found = Tree::Found{entry, part.layer, name};
-      if (!entry && !part.empty() && !implied) implied = part.layer;  // a whiteout inside needs the folder, too
-      if (enter && !part.empty()) parts_[kept++] = part;
-      else if (found && !enter) break;  // a folder: lower layers have nothing to say about its own metadata
+      is_folder = is_folder || entry || !part.empty();  // a whiteout inside needs the folder, too
+      if (!part.empty()) parts_[kept++] = part;
       if (whited_out || contains(index.opaque, path)) break;
     }
-    if (enter) parts_.resize(found || implied ? kept : 0);
-    if (found) return found;
-    if (implied) return Tree::Found{&kImpliedFolder, *implied, {}};
-    return std::nullopt;
+    parts_.resize(kept);
+    return is_folder;
   }
 
   std::vector<std::string> names(std::string_view folder) const {
@@ -124,20 +113,43 @@ class Descent {
   std::vector<Part> parts_;
 };
 
-// Into the folder that `path` lies in, or nullopt if that is none.
-std::optional<Descent> descend_to(const std::vector<std::shared_ptr<const LayerIndex>>& layers, std::string_view path) {
-  Descent descent(layers);
-  for (size_t slash = path.find('/'); slash != std::string_view::npos; slash = path.find('/', slash + 1)) {
-    if (!descent.look(path.substr(0, slash), true)) return std::nullopt;
+// Is `path`, or a folder it is in, listed? With `root`, also if the root is.
+bool covers(const std::vector<std::string>& sorted, std::string_view path, bool root) {
+  if (sorted.empty()) return false;
+  for (; !path.empty(); path = parent_of(path)) {
+    if (contains(sorted, path)) return true;
   }
-  return descent;
+  return root && contains(sorted, path);
+}
+
+// What one layer has to say about a path, for the price of one binary search: in path order, all that decides it are neighbours.
+struct Word {
+  const std::pair<std::string, TreeEntry>* item = nullptr;  // an entry of that name
+  bool implied = false;  // no entry, but something lies below it
+  bool hides = false;    // whatever the layers below say does not count
+};
+Word ask(const LayerIndex& index, std::string_view path) {
+  Word word;
+  auto at = std::lower_bound(index.entries.begin(), index.entries.end(), path, [](const auto& entry, std::string_view wanted) { return path_less(entry.first, wanted); });
+  if (at != index.entries.end() && at->first == path) {
+    word.item = &*at;
+    return word;
+  }
+  word.implied = at != index.entries.end() && lies_below(at->first, path);
+  if (!word.implied && !index.whiteouts.empty()) {
+    auto whiteout = std::upper_bound(index.whiteouts.begin(), index.whiteouts.end(), path, PathOrder());
+    word.implied = whiteout != index.whiteouts.end() && lies_below(*whiteout, path);
+  }
+  // Nothing lies below a file; so if one stands where a parent of ours should, it comes right before us.
+  bool below_file = at != index.entries.begin() && std::prev(at)->second.type != TarType::Directory && lies_below(path, std::prev(at)->first);
+  word.hides = below_file || covers(index.whiteouts, path, false) || covers(index.opaque, path, true);
+  return word;
 }
 
 }  // namespace
 
 const TreeEntry* LayerIndex::find(std::string_view path) const {
-  std::string_view name;
-  return find_within(*this, 0, entries.size(), path, &name);
+  return find_within(*this, 0, entries.size(), path);
 }
 
 Tree Tree::with(std::shared_ptr<const LayerIndex> layer) const {
@@ -153,9 +165,17 @@ std::optional<Tree::Found> Tree::lookup(std::string_view path) const {
     }
     return Found{&kImpliedFolder, 0, {}};
   }
-  auto descent = descend_to(layers_, path);
-  if (!descent) return std::nullopt;
-  auto found = descent->look(path, false);
+  std::optional<Found> found;
+  for (size_t i = layers_.size(); i-- > 0;) {
+    Word word = ask(*layers_[i], path);
+    if (word.item) {
+      // A folder that a layer above only implies has this one's metadata; a file is hidden by it.
+      if (!found || word.item->second.type == TarType::Directory) found = Found{&word.item->second, i, word.item->first};
+      break;
+    }
+    if (word.implied && !found) found = Found{&kImpliedFolder, i, {}};
+    if (word.hides) break;
+  }
   if (!found || found->entry->type != TarType::Hardlink) return found;
   // index_tar has followed chains, so a link leads to a file of its own layer - or, in layers that were made on top of a
   // mounted tree, to one of a lower layer.
@@ -184,10 +204,11 @@ std::string Tree::resolve_for_create(std::string_view path) const {
 
 std::vector<std::string> Tree::children(std::string_view path) const {
   Descent descent(layers_);
-  if (path.empty()) return descent.names(path);
-  auto parent = descend_to(layers_, path);
-  if (!parent || !parent->look(path, true)) return {};
-  return parent->names(path);
+  for (size_t end = 0; end < path.size();) {
+    end = std::min(path.find('/', end + 1), path.size());
+    if (!descent.enter(path.substr(0, end))) return {};
+  }
+  return descent.names(path);
 }
 
 }  // namespace archway
