@@ -21,7 +21,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     index = read_layer_index(sealed);
   } else {
     MemorySource tar(rest);
-    index = index_tar(tar, {.entries = 10'000, .metadata_bytes = 1 << 20});
+    LayerLimits limits;
+    limits.entries = 10'000;
+    limits.metadata_bytes = 1 << 20;
+    index = index_tar(tar, limits);
   }
   if (!index.ok()) return 0;
   auto again = read_layer_index(write_layer_index(*index));
