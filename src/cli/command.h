@@ -64,11 +64,15 @@ struct Command {
 
 // An Error that main turns into exit status 64.
 Error usage_error(std::string message);
+inline constexpr std::string_view kUsageHint = "see archway --help";
 
 // Flags that several verbs share, with one meaning.
 std::vector<Flag> registry_flags();       // --plain-http HOST, --mirror HOST=URL, --tls-ca FILE, --insecure-skip-tls-verify HOST
 
 // Each defined in the file of its name.
+// A Progress for standard error: "auto" (tty on a terminal, else plain), "tty", "plain", "rawjson" or "quiet".
+Result<std::unique_ptr<Progress>> make_progress(std::string_view kind, const Context& context);
+
 Command build_command();
 Command run_command();
 Command inspect_command();

@@ -3,6 +3,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/text.h"
 
 namespace archway::cli {
@@ -48,7 +49,29 @@ Result<std::map<std::string, std::string>> mirrors(const Arguments& arguments) {
   return mirrors;
 }
 
+// Root of the machine, not an ordinary user who is root of a user namespace (where every verb that runs or unpacks is).
+bool is_machine_root() {
+  if (::getuid() != 0) return false;
+  auto map = read_file("/proc/self/uid_map", 4096);
+  if (!map.ok()) return true;
+  std::vector<std::string> fields;
+  for (std::string& field : split(replace_all(*map, "\n", " "), ' ')) {
+    if (!field.empty()) fields.push_back(std::move(field));
+  }
+  return fields.size() >= 2 && fields[0] == "0" && fields[1] == "0";
+}
+
 }  // namespace
+
+std::vector<Flag> registry_flags() {
+  using enum Flag::Kind;
+  return {
+      {"plain-http", 0, Many, "HOST", "speak plain HTTP with this registry (loopback ones need no flag)"},
+      {"mirror", 0, Many, "HOST=URL", "ask this URL in place of the registry HOST"},
+      {"tls-ca", 0, One, "FILE", "certificates to trust besides the system's"},
+      {"insecure-skip-tls-verify", 0, Many, "HOST", "do not check this registry's certificate"},
+  };
+}
 
 std::string docker_config_path(const Context& context) {
   if (auto folder = context.environment("DOCKER_CONFIG"); folder && !folder->empty()) return *folder + "/config.json";
@@ -68,7 +91,7 @@ Result<std::string> registry_host(const std::string& spelling) {
 
 std::string state_root(const Context& context) {
   if (auto root = context.environment("ARCHWAY_ROOT"); root && !root->empty()) return *root;
-  if (::getuid() == 0) return "/var/lib/archway";
+  if (is_machine_root()) return "/var/lib/archway";
   // The XDG specification: a relative path is to be ignored.
   if (auto data = context.environment("XDG_DATA_HOME"); data && data->starts_with('/')) return *data + "/archway";
   return home(context) + "/.local/share/archway";

@@ -17,7 +17,7 @@ namespace archway {
 enum class TarType : uint8_t { Regular, Hardlink, Symlink, CharDevice, BlockDevice, Directory, Fifo };
 
 struct TarEntry {
-  std::string path;      // as in the archive; a directory's trailing slash stays
+  std::string path;      // as in the archive; a directory's trailing slash stays. "": readers take it for the top folder
   TarType type = TarType::Regular;
   uint32_t mode = 0;     // 07777
   uint64_t uid = 0, gid = 0;

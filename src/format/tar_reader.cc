@@ -217,7 +217,6 @@ Result<void> TarReader::State::apply_pax(const PaxRecords& records, TarEntry& en
 }
 
 Result<void> TarReader::State::check_names(const TarEntry& entry) const {
-  if (entry.path.empty()) return here("an entry without a name");
   for (const std::string* name : {&entry.path, &entry.link}) {
     if (name->size() > kMaxTarPathBytes) return here("a path of " + std::to_string(name->size()) + " bytes is over the limit of " + std::to_string(kMaxTarPathBytes));
   }
