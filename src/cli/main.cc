@@ -17,7 +17,7 @@ namespace archway::cli {
 namespace {
 
 std::vector<Command> commands() {
-  return {build_command(),  run_command(),          inspect_command(),   copy_command(),   index_create_command(),
+  return {build_command(),  run_command(),          inspect_command(),  verify_command(),   copy_command(),   index_create_command(),
           login_command(),  logout_command(),       registry_serve_command(), cache_du_command(), cache_prune_command(), doctor_command()};
 }
 
