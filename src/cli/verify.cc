@@ -130,7 +130,7 @@ int status_of(const VerifyReport& report) {
 }
 
 Result<int> run_verify(const Arguments& arguments, const Context& context) {
-  VerifyOptions options{.all_layers = arguments.has("all-layers")};
+  VerifyOptions options{.all_layers = arguments.has("all-layers"), .diff_ids = arguments.has("diff-ids")};
   if (arguments.has("platform")) options.platforms = TRY(parse_platforms(arguments.many("platform")));
   auto client = TRY(make_registry_client(arguments, context));
   auto progress = TRY(make_progress(arguments.one_or("progress", "auto"), context));
@@ -164,6 +164,7 @@ Command verify_command() {
       "  archway verify --platform linux/arm64 --json oci:out";
   command.flags = {{"platform", 0, Flag::Kind::Many, "PLATFORMS", "these platforms only"},
                    {"all-layers", 0, Flag::Kind::Bool, "", "also files that upper layers replace or remove"},
+                   {"diff-ids", 0, Flag::Kind::Bool, "", "hash what packed layers unpack to, too"},
                    {"json", 0, Flag::Kind::Bool, "", "print as JSON"},
                    {"progress", 0, Flag::Kind::One, "KIND", "auto, tty, plain, rawjson or quiet"}};
   for (Flag& flag : registry_flags()) command.flags.push_back(std::move(flag));

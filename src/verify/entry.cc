@@ -45,13 +45,13 @@ class Follower {
       report("entrypoint-missing", "/" + shortened(words[0]), 0, what_ + " is \"" + shortened(words[0]) + "\", which is in none of the folders of PATH");
       return false;
     }
-    return run(path, what_);
+    return run(path, what_, "entrypoint-missing");
   }
 
-  // execve(2) of `path`.
-  bool run(std::string path, std::string what) {
+  // execve(2) of `path`. `missing` is the rule where it is not there.
+  bool run(std::string path, std::string what, std::string missing) {
     for (int interpreters = 0;; ++interpreters) {
-      auto found = file_at(path, "entrypoint-missing", what);
+      auto found = file_at(path, missing, what);
       if (!found) return false;
       const MergedTree::Node& node = tree_.node(*found);
       std::string real = tree_.path_of(*found);
@@ -79,7 +79,7 @@ class Follower {
       // env is asked for one program; it, too, must be there.
       if (Launch next = launched_by(script_words(program.script)); !next.guessed && !next.words.empty()) {
         std::string why = "the interpreter of " + real;
-        if (!run(from_working_dir(program.script.interpreter), why)) return false;
+        if (!run(from_working_dir(program.script.interpreter), why, "interpreter-missing")) return false;
         std::string target = looked_up(next.words[0]);
         if (target.empty()) {
           report("interpreter-missing", real, node.layer, "its first line asks for \"" + shortened(next.words[0]) + "\", which is in none of the folders of PATH");
@@ -90,6 +90,7 @@ class Follower {
         path = from_working_dir(program.script.interpreter);
       }
       what = "the interpreter of " + real;
+      missing = "interpreter-missing";
     }
   }
 

@@ -204,6 +204,7 @@ Result<LayerFacts> read_facts(Provider& provider, const Descriptor& layer, DiffI
   TRY(window.skip(UINT64_MAX));
   TRY(packed.skip(UINT64_MAX));
   if (diff_id == DiffId::Compute) facts.diff_id = Digest::from_hex(HashAlgorithm::Sha256, hasher.hex());
+  else if (codec == Codec::None) facts.diff_id = layer.digest;  // has been checked
   return facts;
 }
 

@@ -40,7 +40,7 @@ struct LayerFacts {
   std::vector<LayerEntry> entries = {};    // in the order of the archive
   std::vector<std::string> whiteouts = {}; // names taken away from the layers below
   std::vector<std::string> opaque = {};    // folders whose content below is hidden
-  std::optional<Digest> diff_id = {};      // of the unpacked bytes, where it was asked for
+  std::optional<Digest> diff_id = {};      // of the unpacked bytes, where it was asked for, or the layer is not packed
 };
 
 enum class DiffId { Compute, Leave };

@@ -97,7 +97,7 @@ class ImageVerifier {
       const auto& facts = *layers_.at(key_of(image_.manifest->layers[i])).facts;
       if (!facts.ok()) return Error(facts.error()).within("layer " + std::to_string(i + 1));
       const Digest& promised = image_.config.diff_ids[i];
-      if (facts->diff_id && promised.algorithm() == HashAlgorithm::Sha256 && *facts->diff_id != promised) {
+      if (facts->diff_id && facts->diff_id->algorithm() == promised.algorithm() && *facts->diff_id != promised) {
         return Error{Code::Mismatch, "layer " + std::to_string(i + 1) + " unpacks to " + facts->diff_id->str() + ", the configuration promises " + promised.str()};
       }
       stack.push_back(&*facts);
