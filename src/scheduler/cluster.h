@@ -60,6 +60,7 @@ class Cluster {
 
   const std::vector<NodeState>& nodes() const { return nodes_; }
   const ClusterObjects& objects() const { return objects_; }
+  ClusterObjects& mutable_objects() { return objects_; }  // for claims that get bound
   const NodeState* find_node(std::string_view name) const;
 
   void bind(const Pod& pod, uint32_t node);

@@ -82,7 +82,9 @@ Json preemption_json(const Preemption& preemption, const Cluster& cluster) {
   return Json::object({{"eligible", preemption.eligible}, {"candidates", std::move(candidates)}, {"selected", names(preemption.selected, cluster)}});
 }
 
-Json step_json(const Pod& pod, const Decision& decision, const Cluster& cluster) {
+}  // namespace
+
+Json decision_json(const Pod& pod, const Decision& decision, const Cluster& cluster) {
   Json step = Json::object({{"pod", pod.meta.key()}});
   if (decision.pre_filter) {
     step.set("preFilter", refusal_json(*decision.pre_filter));
@@ -100,8 +102,6 @@ Json step_json(const Pod& pod, const Decision& decision, const Cluster& cluster)
   }
   return step;
 }
-
-}  // namespace
 
 Result<Json> replay(const Profile& profile, const Json& recorded) {
   auto nodes = TRY(read_list(recorded, "nodes", kube::read_node));
@@ -127,7 +127,7 @@ Result<Json> replay(const Profile& profile, const Json& recorded) {
   for (const Pod* pod : queue) {
     Cycle cycle(profile, cluster, *pod);
     Decision decision = decide(cycle);
-    Json step = step_json(*pod, decision, cluster);
+    Json step = decision_json(*pod, decision, cluster);
     if (preempts && !decision.chosen && !decision.pre_filter) step.set("preemption", preemption_json(preempt(cycle, decision), cluster));
     steps.push(std::move(step));
     const NodeState* node = cluster.find_node(chosen[pod->meta.key()]);
