@@ -72,6 +72,7 @@ TEST(Clock, Rfc3339BothWays) {
   }
   EXPECT_EQ(parse_rfc3339("2020-01-01T01:00:00+01:00")->seconds(), 1577836800);
   EXPECT_FALSE(parse_rfc3339("2020-01-01").has_value());
+  EXPECT_FALSE(parse_rfc3339("0001-01-01T00:00:00Z").has_value());  // beyond what 64 bits of nanoseconds hold
 }
 
 TEST(Fd, RootHoldsEvilPaths) {

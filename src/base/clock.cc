@@ -76,7 +76,10 @@ std::optional<Time> parse_rfc3339(std::string_view text) {
   } else if (at + 1 != text.size() || (text[at] != 'Z' && text[at] != 'z')) {
     return std::nullopt;
   }
-  return Time{(static_cast<int64_t>(::timegm(&parts)) - offset) * 1'000'000'000 + nanoseconds};
+  // Nanoseconds in 64 bits reach from 1677 to 2262.
+  int64_t seconds = static_cast<int64_t>(::timegm(&parts)) - offset;
+  if (seconds < -9'200'000'000 || seconds > 9'200'000'000) return std::nullopt;
+  return Time{seconds * 1'000'000'000 + nanoseconds};
 }
 
 std::string human_age(Time then, Time now) {

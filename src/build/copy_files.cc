@@ -215,7 +215,7 @@ TreeEntry CopyFiles::parent_like(const std::optional<Owner>& owner) const {
   TreeEntry like{.type = TarType::Directory, .mode = 0755};
   if (auto octal = parse_uint(op_.chmod, 8)) like.mode = static_cast<uint32_t>(*octal) & 07777;
   if (owner) like.uid = owner->uid, like.gid = owner->gid;
-  like.mtime = system_clock().now();
+  like.mtime = now_;
   return like;
 }
 
@@ -255,7 +255,8 @@ Result<void> CopyFiles::put_match(LayerWriter& layer, const Match& match, const 
                   auto [known, first] = first_of_group.try_emplace(file.link_group, place);
                   if (!first && known->second != place) return layer.put_link(place, known->second);
                 }
-                return layer.put_file(place, entry, [source = source_, path] { return source->open(path); });
+                std::string content = TRY(source_->content_identity(path, file.entry));
+                return layer.put_file(place, entry, [source = source_, path] { return source->open(path); }, OntoOther::Refuse, std::move(content));
               }};
   return visit.walk(*source_, stop_, match.path, "", {}, {}, 0);
 }
@@ -264,7 +265,7 @@ Result<void> CopyFiles::put_inline(LayerWriter& layer, const CopyOp::Inline& fil
   std::string name = clean_source(file.name);
   std::string target = TRY(prepare_target(layer, name, false, owner));
   TreeEntry entry{.type = TarType::Regular, .mode = apply_chmod(op_.chmod, 0644, false)};
-  entry.mtime = system_clock().now();
+  entry.mtime = now_;
   if (owner) entry.uid = owner->uid, entry.gid = owner->gid;
   return layer.put_bytes(target, entry, file.data);
 }
@@ -283,11 +284,12 @@ Result<bool> CopyFiles::put_archive(LayerWriter& layer, const Match& match, cons
   if (!file || file->entry.type != TarType::Regular) return false;
   auto archive = TRY(ArchiveSource::open_if_archive([&] { return source_->open(match.path); }, scratch_dir, match.name));
   if (!archive) return false;
+  std::string content = "member of " + TRY(source_->content_identity(match.path, file->entry));
   std::string folder = layer.resolve_for_create(op_.destination);
   TRY(layer.make_directories(folder, [&] {
     TreeEntry like{.type = TarType::Directory, .mode = 0755};
     if (owner) like.uid = owner->uid, like.gid = owner->gid;
-    like.mtime = system_clock().now();
+    like.mtime = now_;
     return like;
   }()));
   for (const ArchiveSource::Member& member : archive->members()) {
@@ -300,7 +302,8 @@ Result<bool> CopyFiles::put_archive(LayerWriter& layer, const Match& match, cons
     auto put = [&]() -> Result<void> {
       switch (entry.type) {
         case TarType::Directory: return layer.put_directory(place, entry, OntoDirectory::TakeMetadata, OntoOther::Replace);
-        case TarType::Regular: return layer.put_file(place, entry, [archive, member] { return archive->open(member); }, OntoOther::Replace);
+        case TarType::Regular:
+          return layer.put_file(place, entry, [archive, member] { return archive->open(member); }, OntoOther::Replace, content + "@" + std::to_string(member.offset));
         case TarType::Hardlink: {
           std::string first = TRY(place_in(layer, folder, entry.link));
           return layer.put_link(place, first, OntoOther::Replace);

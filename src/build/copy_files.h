@@ -19,8 +19,8 @@ struct Owner { uint32_t uid = 0, gid = 0; };
 
 class CopyFiles {
  public:
-  // `source` may be null where the operation has inline files only. All are borrowed.
-  CopyFiles(const CopyOp& op, FileSource* source, std::stop_token stop) : op_(op), source_(source), stop_(std::move(stop)) {}
+  // `source` may be null where the operation has inline files only. All are borrowed. `now` is of folders that come into being.
+  CopyFiles(const CopyOp& op, FileSource* source, Time now, std::stop_token stop) : op_(op), source_(source), now_(now), stop_(std::move(stop)) {}
 
   // A digest over all that the operation takes: names, metadata and bytes of the files, but no times, so that a fresh
   // checkout hits the cache. NotFound where a source without wildcards is not there.
@@ -51,6 +51,7 @@ class CopyFiles {
 
   const CopyOp& op_;
   FileSource* source_;
+  Time now_;
   std::stop_token stop_;
 };
 

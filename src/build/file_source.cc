@@ -36,4 +36,11 @@ Result<std::string> TreeSource::content_digest(const std::string& path, const Tr
   return hash.hex();
 }
 
+// An unpacked layer never changes, and its folder is named by its digest.
+Result<std::string> TreeSource::content_identity(const std::string& path, const TreeEntry&) {
+  auto found = tree_.lookup(path);
+  if (!found) return Error{Code::NotFound, "/" + path + ": not found"};
+  return folders_.at(found->layer) + "/" + std::string(found->name);
+}
+
 }  // namespace archway::build

@@ -28,6 +28,11 @@ class FileSource {
   virtual Result<std::unique_ptr<Source>> open(const std::string& path) = 0;
   // sha256 of a regular file's bytes, hex.
   virtual Result<std::string> content_digest(const std::string& path, const TreeEntry& entry) = 0;
+  // Something that is equal only where the bytes are, at no cost where that can be: what LayerWriter knows a file's content by.
+  virtual Result<std::string> content_identity(const std::string& path, const TreeEntry& entry) {
+    std::string digest = TRY(content_digest(path, entry));
+    return "sha256:" + digest;
+  }
   // Learns the digests of all regular files at and below these paths, on several threads: what follows is then answered from memory.
   virtual Result<void> prepare(const std::vector<std::string>& paths) { (void)paths; return {}; }
 };
@@ -41,6 +46,7 @@ class TreeSource final : public FileSource {
   Result<std::vector<std::string>> children(const std::string& path) override;
   Result<std::unique_ptr<Source>> open(const std::string& path) override;
   Result<std::string> content_digest(const std::string& path, const TreeEntry& entry) override;
+  Result<std::string> content_identity(const std::string& path, const TreeEntry& entry) override;
 
  private:
   Tree tree_;

@@ -37,6 +37,9 @@ struct Solver::Run {
   std::stop_source stop;
   std::stop_callback<std::function<void()>> forward;
 
+  // One time for all that the build itself makes, so that equal layers of two platforms are equal to the byte.
+  const Time begun = options.epoch.value_or(system_clock().now());
+
   std::mutex mutex;
   std::condition_variable changed;
   std::map<NodeId, State> done;
@@ -158,7 +161,7 @@ struct Solver::Run {
     key.add_number(options.epoch ? options.epoch->seconds() : -1);
     if (copy && node.source) {
       if (is_local(graph[*node.source])) {
-        CopyFiles files(*copy, context_of(*node.source), stop.get_token());
+        CopyFiles files(*copy, context_of(*node.source), begun, stop.get_token());
         key.add("files").add(TRY(files.selection_digest()));
       } else {
         key.add("state").add(state_of(*node.source).chain_id());
@@ -216,19 +219,34 @@ struct Solver::Run {
 
   // --- Making layers.
 
-  LayerWriterOptions writer_options(const State& state, const Tree& tree, ProgressTask& task) {
-    LayerWriterOptions writer{.now = options.epoch.value_or(system_clock().now()), .clamp_mtime = options.epoch, .stop = stop.get_token()};
-    (void)state;
-    (void)tree;
-    (void)task;
-    return writer;
-  }
+  LayerWriterOptions writer_options() const { return {.now = begun, .clamp_mtime = options.epoch, .stop = stop.get_token()}; }
 
   Layer finished(PackedLayer packed) {
     return Layer{packed.diff_id, packed.blob, shop.blobs, options.epoch.value_or(system_clock().now())};
   }
 
-  Result<Layer> write_layer(LayerWriter& writer) {
+  // Two steps that write the same layer (a COPY for two platforms) write and compress it once, now and in later builds.
+  Result<Layer> write_layer(LayerWriter& writer, const Node& node) {
+    std::string content = TRY(writer.content_key());
+    if (content.empty()) return write_layer_anew(writer);
+    KeyText key;
+    key.add("tar 1").add(content);
+    std::shared_ptr<std::mutex> flight;
+    {
+      std::lock_guard lock(packing_mutex);
+      auto& known = packing[content];
+      if (!known) known = std::make_shared<std::mutex>();
+      flight = known;
+    }
+    std::lock_guard lock(*flight);
+    auto known = TRY(find_cached(key.digest()));
+    if (known && shop.layers.has_index(known->diff_id)) return std::move(*known);
+    Layer layer = TRY(write_layer_anew(writer));
+    TRY(shop.cache.store(key.digest(), {layer.diff_id, layer.blob, layer.created}, node.name));
+    return layer;
+  }
+
+  Result<Layer> write_layer_anew(LayerWriter& writer) {
     auto packed = TRY(pack_layer(*shop.blobs, options.compress_threads, [&](TarWriter& tar) { return writer.write(tar); }));
     TRY(shop.layers.put_index(packed.diff_id, packed.index));
     return finished(std::move(packed));
@@ -245,22 +263,22 @@ struct Solver::Run {
       source = std::make_shared<TreeSource>(TRY(tree_of(from, true, task)), std::move(folders));
     }
     auto owner = TRY(owner_of(op.chown, op.link ? State{} : parent, lower, task));
-    LayerWriter writer(lower, writer_options(parent, lower, task));
-    CopyFiles files(op, source.get(), stop.get_token());
+    LayerWriter writer(lower, writer_options());
+    CopyFiles files(op, source.get(), begun, stop.get_token());
     TempDir scratch = TRY(shop.layers.scratch());
     TRY(files.put(writer, owner, scratch.path()));
-    return write_layer(writer);
+    return write_layer(writer, node);
   }
 
-  Result<Layer> make(const WorkdirOp& op, const Node&, NodeId id, const State& parent, ProgressTask& task) {
+  Result<Layer> make(const WorkdirOp& op, const Node& node, NodeId id, const State& parent, ProgressTask& task) {
     Tree lower = TRY(tree_of(parent, feeds_exec.contains(id), task));
     auto owner = TRY(owner_of(op.user, parent, lower, task));
-    LayerWriter writer(lower, writer_options(parent, lower, task));
+    LayerWriter writer(lower, writer_options());
     TreeEntry like{.type = TarType::Directory, .mode = 0755};
     if (owner) like.uid = owner->uid, like.gid = owner->gid;
-    like.mtime = options.epoch.value_or(system_clock().now());
+    like.mtime = begun;
     TRY(writer.make_directories(writer.resolve_for_create(op.path), like));
-    return write_layer(writer);
+    return write_layer(writer, node);
   }
 
   Result<Layer> make(const ExecOp& op, const Node&, NodeId, const State& parent, ProgressTask& task) {
@@ -295,7 +313,7 @@ struct Solver::Run {
       return Error{Code::Invalid, "process \"" + join(op.arguments, " ") + "\" did not complete successfully: exit code: " + std::to_string(result.exit_code)};
     }
     auto packed = TRY(pack_layer(*shop.blobs, options.compress_threads, [&](TarWriter& tar) {
-      return write_upper_as_tar(spec.root.upper_dir, tree, {.clamp_mtime = options.epoch}, tar);
+      return write_upper_as_tar(spec.root.upper_dir, tree, {.clamp_mtime = options.epoch, .lower_dirs = lower}, tar);
     }));
     TRY(shop.layers.adopt(packed.diff_id, spec.root.upper_dir, packed.index));
     return finished(std::move(packed));

@@ -104,7 +104,10 @@ class UpperDiff {
   Result<void> visit(const std::string& path, const struct stat& st, bool opaque) {
     auto found = lower_.lookup(path);
     if (is_whiteout(st)) return found ? remove(path) : Result<void>();
-    bool same = found && TRY(same_as_lower(path, st, *found));
+    // A file that was copied up to get one more name is written with it, though it has not changed: else a layer could not say that both
+    // names are one file, and a COPY --from of them would make two.
+    bool linked = !opaque && !S_ISDIR(st.st_mode) && st.st_nlink > 1;
+    bool same = found && !linked && TRY(same_as_lower(path, st, *found));
     if (!same) TRY(record(path, st));
     else if (opaque && !S_ISDIR(st.st_mode) && st.st_nlink > 1) unchanged_links_[st.st_ino].push_back(path);
     if (!S_ISDIR(st.st_mode)) return {};

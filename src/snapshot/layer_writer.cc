@@ -3,21 +3,25 @@
 #include <algorithm>
 #include <set>
 
+#include "base/hash.h"
 #include "snapshot/indexing_tar.h"
 #include "snapshot/path_walk.h"
 
 namespace archway {
 
+// What names point to; several, where there are hardlinks.
+struct LayerInode {
+  TreeEntry entry;
+  FileOpener open = {};         // of a regular file
+  std::string written_as = {};  // its first name in the tar
+  std::string content = {};     // what content_key() knows its bytes by
+};
+
 namespace {
 
-constexpr size_t kReadBytes = 512 * 1024;
+using Inode = LayerInode;
 
-// What names point to; several, where there are hardlinks.
-struct Inode {
-  TreeEntry entry;
-  FileOpener open = {};        // of a regular file
-  std::string written_as = {};  // its first name in the tar
-};
+constexpr size_t kReadBytes = 512 * 1024;
 
 std::string_view kind_name(TarType type) {
   switch (type) {
@@ -175,19 +179,20 @@ Result<void> LayerWriter::put_directory(const std::string& path, TreeEntry entry
   return {};
 }
 
-Result<void> LayerWriter::put_file(const std::string& path, TreeEntry entry, FileOpener open, OntoOther other) {
+Result<void> LayerWriter::put_file(const std::string& path, TreeEntry entry, FileOpener open, OntoOther other, std::string content) {
   TRY(state_->make_room(path, false, other));
   entry.type = TarType::Regular;
   entry.link.clear();
-  state_->upper[path] = std::make_shared<Inode>(Inode{.entry = std::move(entry), .open = std::move(open)});
+  state_->upper[path] = std::make_shared<Inode>(Inode{.entry = std::move(entry), .open = std::move(open), .written_as = {}, .content = std::move(content)});
   return {};
 }
 
 Result<void> LayerWriter::put_bytes(const std::string& path, TreeEntry entry, std::string bytes, OntoOther other) {
   entry.size = bytes.size();
   auto shared = std::make_shared<const std::string>(std::move(bytes));
+  std::string content = "sha256:" + sha256_hex(*shared);
   return put_file(path, std::move(entry), [shared]() -> Result<std::unique_ptr<Source>> { return std::unique_ptr<Source>(std::make_unique<StringSource>(*shared)); },
-                  other);
+                  other, std::move(content));
 }
 
 Result<void> LayerWriter::put_node(const std::string& path, TreeEntry entry, OntoOther other) {
@@ -220,21 +225,9 @@ class Emission {
   Emission(LayerWriterOptions& options, TarWriter& tar) : options_(options), out_(tar, options.clamp_mtime), buffer_(kReadBytes) {}
   IndexingTar& out() { return out_; }
 
-  // `entry_at` tells of folders that are not written for their own sake.
-  Result<void> parents(std::string_view path, const std::function<const TreeEntry*(std::string_view)>& entry_at) {
-    std::string_view parent = parent_of(path);
-    if (parent.empty() || written_.contains(parent)) return {};
-    TRY(parents(parent, entry_at));
-    written_.emplace(parent);
-    return out_.begin(parent, *entry_at(parent));
-  }
-
   Result<void> write(const std::string& path, Inode& inode) {
     if (options_.stop.stop_requested()) return Error{Code::Cancelled, "stopped while writing a layer"};
-    if (inode.entry.type == TarType::Directory) {
-      written_.insert(path);
-      return out_.begin(path, inode.entry);
-    }
+    if (inode.entry.type == TarType::Directory) return out_.begin(path, inode.entry);
     if (!inode.written_as.empty()) {
       TreeEntry link = inode.entry;
       link.type = TarType::Hardlink;
@@ -264,7 +257,6 @@ class Emission {
   LayerWriterOptions& options_;
   IndexingTar out_;
   std::vector<std::byte> buffer_;
-  std::set<std::string, PathOrder> written_;
 };
 
 }  // namespace
@@ -279,40 +271,92 @@ static void collect_gone(const LayerWriter& writer, const std::string& folder, s
   }
 }
 
-Result<LayerIndex> LayerWriter::write(TarWriter& tar) {
-  State& state = *state_;
-  std::set<std::string, PathOrder> gone;
+// What of a put entry the lower tree has already, to the letter: BuildKit's differ drops it.
+Result<bool> LayerWriter::unchanged(const std::string& path, const TreeEntry& now) const {
+  auto below = state_->lower.lookup(path);
+  if (!below || !same_metadata(now, *below->entry)) return false;
+  const TreeEntry& was = *below->entry;
+  if (now.type == TarType::Directory) return true;
+  bool same = now.size == was.size && now.mtime.seconds() == was.mtime.seconds();
+  // Without a fraction of a second there is nothing in which they could differ.
+  bool exact = same && now.mtime == was.mtime;
+  if (exact && now.type == TarType::Symlink && now.link == was.link) return true;
+  if (exact && now.type == TarType::Regular && now.size == 0) return true;
+  return same && now.type == TarType::Regular && state_->options.same_content && TRY(state_->options.same_content(path, *below));
+}
+
+// All changes in path order, each after the folders that hold it. `inode` is null for folders that are there for their content only.
+Result<void> LayerWriter::each_change(const std::function<Result<void>(const std::string& path, const TreeEntry& entry, Inode* inode)>& entry,
+                                      const std::function<Result<void>(const std::string& path)>& whiteout) const {
+  const State& state = *state_;
+  std::set<std::string, PathOrder> gone, written;
   for (const std::string& path : state.cut) {
     const TreeEntry* now = lookup(path);
     if (now && now->type == TarType::Directory) collect_gone(*this, path, &gone);
   }
-  Emission emission(state.options, tar);
-  auto entry_at = [this](std::string_view path) { return lookup(path); };
+  std::function<Result<void>(std::string_view)> parents = [&](std::string_view path) -> Result<void> {
+    std::string parent(parent_of(path));
+    if (parent.empty() || !written.insert(parent).second) return {};
+    TRY(parents(parent));
+    return entry(parent, *lookup(parent), nullptr);
+  };
   auto next_gone = gone.begin();
   auto write_gone_before = [&](const std::string* path) -> Result<void> {
     for (; next_gone != gone.end() && (!path || path_less(*next_gone, *path)); ++next_gone) {
-      TRY(emission.parents(*next_gone, entry_at));
-      TRY(emission.out().whiteout(*next_gone));
+      TRY(parents(*next_gone));
+      TRY(whiteout(*next_gone));
     }
     return {};
   };
-  for (auto& [path, inode] : state.upper) {
+  for (const auto& [path, inode] : state.upper) {
     TRY(write_gone_before(&path));
-    auto below = state.lower.lookup(path);
-    if (below && same_metadata(inode->entry, *below->entry)) {
-      const TreeEntry &now = inode->entry, &was = *below->entry;
-      if (now.type == TarType::Directory) continue;
-      bool same = now.size == was.size && now.mtime.seconds() == was.mtime.seconds();
-      // Without a fraction of a second there is nothing in which they could differ.
-      bool exact = same && now.mtime == was.mtime;
-      if (exact && now.type == TarType::Symlink && now.link == was.link) continue;
-      if (exact && now.type == TarType::Regular && now.size == 0) continue;
-      if (same && now.type == TarType::Regular && state.options.same_content && TRY(state.options.same_content(path, *below))) continue;
-    }
-    TRY(emission.parents(path, entry_at));
-    TRY(emission.write(path, *inode));
+    if (TRY(unchanged(path, inode->entry))) continue;
+    TRY(parents(path));
+    if (inode->entry.type == TarType::Directory && !written.insert(path).second) continue;
+    TRY(entry(path, inode->entry, inode.get()));
   }
-  TRY(write_gone_before(nullptr));
+  return write_gone_before(nullptr);
+}
+
+Result<std::string> LayerWriter::content_key() const {
+  Hasher hasher;
+  auto field = [&](std::string_view text) {
+    hasher.update(std::to_string(text.size()) + ":");
+    hasher.update(text);
+  };
+  std::map<const Inode*, std::string> first_names;
+  bool known = true;
+  auto add = [&](const std::string& path, const TreeEntry& entry, Inode* inode) -> Result<void> {
+    Time mtime = state_->options.clamp_mtime && entry.mtime > *state_->options.clamp_mtime ? *state_->options.clamp_mtime : entry.mtime;
+    field(path);
+    for (int64_t number : {static_cast<int64_t>(entry.type), static_cast<int64_t>(entry.mode), static_cast<int64_t>(entry.uid), static_cast<int64_t>(entry.gid),
+                           static_cast<int64_t>(entry.size), mtime.seconds(), static_cast<int64_t>(entry.dev_major), static_cast<int64_t>(entry.dev_minor)}) {
+      field(std::to_string(number));
+    }
+    field(entry.link);
+    for (const auto& [name, value] : entry.xattrs) {
+      field(name);
+      field(value);
+    }
+    if (!inode || entry.type != TarType::Regular) return {};
+    field(first_names.try_emplace(inode, path).first->second);
+    if (entry.size > 0 && inode->content.empty()) known = false;
+    field(inode->content);
+    return {};
+  };
+  auto remove = [&](const std::string& path) -> Result<void> {
+    field(path);
+    field("gone");
+    return {};
+  };
+  TRY(each_change(add, remove));
+  return known ? hasher.hex() : std::string();
+}
+
+Result<LayerIndex> LayerWriter::write(TarWriter& tar) {
+  Emission emission(state_->options, tar);
+  auto add = [&](const std::string& path, const TreeEntry& entry, Inode* inode) { return inode ? emission.write(path, *inode) : emission.out().begin(path, entry); };
+  TRY(each_change(add, [&](const std::string& path) { return emission.out().whiteout(path); }));
   return emission.out().finish();
 }
 

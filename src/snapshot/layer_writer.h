@@ -18,6 +18,8 @@ namespace archway {
 // Gives the bytes of a file, from the start; called when they are written (once), on the writing thread.
 using FileOpener = std::function<Result<std::unique_ptr<Source>>()>;
 
+struct LayerInode;
+
 // What to do with what is there already.
 enum class OntoOther { Refuse, Replace };                      // something of another kind: COPY refuses, ADD of an archive replaces
 enum class OntoDirectory { Keep, KeepButTime, TakeMetadata };  // a folder onto a folder. COPY: its top folder KeepButTime, folders below TakeMetadata
@@ -59,20 +61,27 @@ class LayerWriter {
   // mkdir -p: those that do not exist become `like` (mode, uid, gid, mtime); returns them, topmost first. Invalid where a non-folder is in the way.
   Result<std::vector<std::string>> make_directories(const std::string& path, const TreeEntry& like);
   Result<void> put_directory(const std::string& path, TreeEntry entry, OntoDirectory onto, OntoOther other = OntoOther::Refuse);
-  // Replaces any file or symlink there. `entry.size` bytes must come out of `open`.
-  Result<void> put_file(const std::string& path, TreeEntry entry, FileOpener open, OntoOther other = OntoOther::Refuse);
+  // Replaces any file or symlink there. `entry.size` bytes must come out of `open`. `content` is what content_key() knows the bytes by: a
+  // hash of them, or anything else that is equal only where the bytes are; "" where nothing is known.
+  Result<void> put_file(const std::string& path, TreeEntry entry, FileOpener open, OntoOther other = OntoOther::Refuse, std::string content = {});
   Result<void> put_bytes(const std::string& path, TreeEntry entry, std::string bytes, OntoOther other = OntoOther::Refuse);  // sets the size
   Result<void> put_node(const std::string& path, TreeEntry entry, OntoOther other = OntoOther::Refuse);  // symlink, fifo, device
   // One more name for what was put at `target` (NotFound where nothing was).
   Result<void> put_link(const std::string& path, const std::string& target, OntoOther other = OntoOther::Refuse);
   bool empty() const;  // nothing put
 
+  // A digest over all that write() would write, with each file's `content` in place of its bytes: equal keys, equal tars. "" where a file's
+  // content is not known by anything but its bytes. Before write().
+  Result<std::string> content_key() const;
   // Writes all changes and tar.finish(). The index is what index_tar would say of the written tar. Once only.
   // A folder put with the mode, owner and capability it has anyway is not written unless something in it is.
   Result<LayerIndex> write(TarWriter& tar);
 
  private:
   bool lower_entry_is_folder(std::string_view path) const;
+  Result<bool> unchanged(const std::string& path, const TreeEntry& now) const;
+  Result<void> each_change(const std::function<Result<void>(const std::string& path, const TreeEntry& entry, LayerInode* inode)>& entry,
+                           const std::function<Result<void>(const std::string& path)>& whiteout) const;
   struct State;
   std::unique_ptr<State> state_;
 };
