@@ -27,8 +27,9 @@ machine_state() { # what a build must leave as it was
   cat /proc/mounts
   ls -R /proc/sys/fs/binfmt_misc 2>/dev/null
   cat /proc/sys/fs/binfmt_misc/* 2>/dev/null
-  # Programs of ours, or of theirs: nothing may stay. Only what has this test's folder in its words counts, others come and go.
-  pgrep -af "$folder|internal-sandbox|qemu-$machine" | grep -v "^$$ " | grep -v emulation.sh | sort
+  # Processes: those that name this test's folder, or live among mounts of it. Others come and go.
+  pgrep -af "$folder" | grep -v emulation.sh
+  grep -lF "$folder" /proc/[0-9]*/mountinfo 2>/dev/null
   true
 }
 
