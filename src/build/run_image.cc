@@ -35,7 +35,7 @@ std::vector<std::string> environment_of(const RunImageRequest& request, const Im
 
 }  // namespace
 
-Result<RunResult> run_image(const RunImageRequest& request, const RunOutput& output, Progress& progress, std::stop_token stop) {
+Result<RanImage> run_image(const RunImageRequest& request, const RunOutput& output, Progress& progress, std::stop_token stop) {
   auto store = TRY(BuildStore::open(request.state_root));
   std::map<std::string, std::string> contexts;
   if (request.image.starts_with("oci-layout://")) contexts[request.image] = request.image;
@@ -77,7 +77,7 @@ Result<RunResult> run_image(const RunImageRequest& request, const RunOutput& out
   if (spec.root.lower_dirs.empty()) spec.root.lower_dirs.push_back(scratch / "empty");
   spec.root.upper_dir = scratch / "upper";
   spec.root.work_dir = scratch / "work";
-  return runtime->run(spec, output, stop);
+  return RanImage{runtime->run(spec, output, stop)};
 }
 
 }  // namespace archway::build

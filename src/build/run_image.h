@@ -32,7 +32,12 @@ struct RunImageRequest {
   std::function<void(const std::string&)> warn = {};
 };
 
-// What is written in the container is gone afterwards.
-Result<RunResult> run_image(const RunImageRequest& request, const RunOutput& output, Progress& progress, std::stop_token stop);
+// How the program fared, or why it could not be started: the errors of Runtime::run().
+struct RanImage {
+  Result<RunResult> program;
+};
+
+// What is written in the container is gone afterwards. Fails where there is nothing to start: no such image, no layer, no emulator.
+Result<RanImage> run_image(const RunImageRequest& request, const RunOutput& output, Progress& progress, std::stop_token stop);
 
 }  // namespace archway::build

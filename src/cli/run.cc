@@ -57,16 +57,25 @@ Result<build::RunImageRequest> make_request(const Arguments& arguments, const Co
   return request;
 }
 
+int status_of(const Error& cannot_start) {
+  if (cannot_start.code == Code::NotFound) return kNoSuchProgram;
+  return cannot_start.code == Code::Invalid ? kCannotInvoke : kRunFailed;
+}
+
+int complain(const Context& context, const Error& error, int status) {
+  context.err("archway: " + error.message + "\n" + (error.hint.empty() ? "" : "hint: " + error.hint + "\n"));
+  return status;
+}
+
 Result<int> run_run(const Arguments& arguments, const Context& context) {
   auto request = TRY(make_request(arguments, context));
   auto progress = TRY(make_progress(context.terminal_err ? "tty" : "quiet", context));
   RunOutput output{[&](std::string_view text) { context.out(text); }, [&](std::string_view text) { context.err(text); }};
   auto result = build::run_image(request, output, *progress, context.stop);
   progress.reset();
-  if (result.ok()) return result->exit_code;
-  const Error& error = result.error();
-  context.err("archway: " + error.message + "\n" + (error.hint.empty() ? "" : "hint: " + error.hint + "\n"));
-  return result.error().code == Code::Cancelled ? kRunFailed : kRunFailed;
+  if (!result.ok()) return complain(context, result.error(), kRunFailed);
+  if (!result->program.ok()) return complain(context, result->program.error(), status_of(result->program.error()));
+  return result->program->exit_code;
 }
 
 }  // namespace

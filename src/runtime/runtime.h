@@ -76,7 +76,7 @@ class Runtime {
   // Before any RUN: can images of this architecture run here, and how ("native", "qemu-aarch64 (private)", ...)? Unsupported, with what to install.
   virtual Result<std::string> check_architecture(const std::string& architecture, const std::string& variant) = 0;
   // Errors are ours or the runtime's; a program's failure is an exit code. Of those a caller may care about: NotFound, the program
-  // (or its user) is not in the image; Invalid, the program is there but cannot be executed; Cancelled; Unsupported, as check_architecture.
+  // is not in the image; Invalid, the program is there but cannot be executed; Cancelled; Unsupported, as check_architecture.
   // upper_dir and work_dir empty: the root is read-only. On success the upper dir holds what the program changed and nothing of ours,
   // but is not synced to disk (the mount is volatile): sync before relying on it past a power cut.
   virtual Result<RunResult> run(const RunSpec& spec, const RunOutput& output, std::stop_token stop) = 0;

@@ -145,7 +145,8 @@ TEST_F(RuntimeTest, AnUnknownUserIsAnError) {
   spec.user = "nobody-here";
   auto result = run(spec);
   ASSERT_FALSE(result.ok());
-  EXPECT_EQ(result.error().code, Code::NotFound);
+  EXPECT_NE(result.error().code, Code::NotFound) << "that is for the program";
+  EXPECT_NE(result.error().message.find("nobody-here"), std::string::npos) << result.error().message;
 }
 
 TEST_F(RuntimeTest, AMissingProgramIsAnErrorAndNotAnExitCode) {

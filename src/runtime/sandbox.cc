@@ -135,7 +135,7 @@ Error runtime_error(const SandboxSpec& spec, const std::string& message) {
   auto says = [&](const char* words) { return lower.find(words) != std::string::npos; };
   Code code = Code::Io;
   if (says("exec") && (says("not found") || says("no such file"))) code = Code::NotFound;
-  if (says("exec") && (says("permission denied") || says("format error") || says("is a directory"))) code = Code::Invalid;
+  if (says("exec") && (says("permission denied") || says("format error") || says("is a directory") || says("operation not permitted"))) code = Code::Invalid;
   return Error{code, "starting " + spec.run.arguments[0] + ": " + message};
 }
 
@@ -150,9 +150,15 @@ Result<int> run_contained(const SandboxSpec& spec) {
     TRY(register_privately(*architecture, spec.emulator->interpreter));
   }
   Fd root = TRY(open_file(bundle.rootfs(), O_PATH | O_DIRECTORY));
-  auto user = TRY(resolve_user_in(root.get(), spec.run.user));
+  auto user = resolve_user_in(root.get(), spec.run.user);
+  if (!user.ok()) {
+    // NotFound is kept for the program.
+    Error error = std::move(user).error();
+    error.code = Code::Unsupported;
+    return error;
+  }
   ExtraMountPoints extra = TRY(ExtraMountPoints::make(root.get(), needed_mount_points(spec.run)));
-  OciConfigInput input{spec.run, std::move(user), bundle.resolv_conf(), bundle.hosts()};
+  OciConfigInput input{spec.run, std::move(*user), bundle.resolv_conf(), bundle.hosts()};
   input.emulated = spec.emulator.has_value();
   input.terminal = spec.has_terminal;
   input.in_user_namespace = in_user_namespace;
