@@ -53,8 +53,9 @@ class OciArchive final : public Provider {
   std::shared_ptr<TarIndex> tar_;
 };
 
-// A docker-archive, for reading: its images as Docker schema 2 manifests over the layers as they are in the file (plain,
-// or packed). A plain layer's digest is the diff_id of the configuration, so open_blob() finds one that was exchanged.
+// A docker-archive, for reading: its images as OCI manifests over the layers as they are in the file (plain, or packed).
+// It has no manifests of its own; Docker's would be of no use in an OCI layout, where skopeo overlooks them. A plain
+// layer's digest is the diff_id of the configuration, so open_blob() finds one that was exchanged.
 class DockerArchive final : public Provider {
  public:
   static Result<std::shared_ptr<DockerArchive>> open(const std::string& path, const std::string& temporary = "/tmp");

@@ -24,10 +24,10 @@ class HeldSource final : public Source {
 
 std::string blob_path(const Digest& digest) { return "blobs/" + std::string(digest.algorithm_name()) + "/" + digest.hex(); }
 
-std::string_view docker_layer_type(Codec codec) {
-  if (codec == Codec::Gzip) return media_type::kDockerLayerGzip;
-  if (codec == Codec::Zstd) return "application/vnd.docker.image.rootfs.diff.tar.zstd";
-  return media_type::kDockerLayerTar;
+std::string_view layer_type(Codec codec) {
+  if (codec == Codec::Gzip) return media_type::kOciLayerGzip;
+  if (codec == Codec::Zstd) return media_type::kOciLayerZstd;
+  return media_type::kOciLayerTar;
 }
 
 }  // namespace
@@ -129,7 +129,7 @@ Result<Descriptor> DockerArchive::layer_of(const std::string& path, const Digest
     digest = Digest::from_hex(HashAlgorithm::Sha256, hash.hex());
   }
   known_.lock()->in_file.insert_or_assign(digest, entry);
-  return Descriptor{std::string(docker_layer_type(codec)), digest, entry.size};
+  return Descriptor{std::string(layer_type(codec)), digest, entry.size};
 }
 
 Result<Root> DockerArchive::manifest_of(const Image& image) {
@@ -138,10 +138,10 @@ Result<Root> DockerArchive::manifest_of(const Image& image) {
   if (config.diff_ids.size() != image.layers.size()) {
     return Error{Code::Invalid, tar_->name() + ": the configuration knows " + std::to_string(config.diff_ids.size()) + " layers, manifest.json " + std::to_string(image.layers.size())};
   }
-  Manifest manifest{std::string(media_type::kDockerManifest), descriptor_of(media_type::kDockerConfig, raw_config), {}};
+  Manifest manifest{std::string(media_type::kOciManifest), descriptor_of(media_type::kOciConfig, raw_config), {}};
   for (size_t i = 0; i < image.layers.size(); ++i) manifest.layers.push_back(TRY(layer_of(image.layers[i], config.diff_ids[i])));
   std::string raw = write_manifest(manifest);
-  Root root{descriptor_of(media_type::kDockerManifest, raw), raw};
+  Root root{descriptor_of(media_type::kOciManifest, raw), raw};
   auto known = known_.lock();
   known->made.insert_or_assign(manifest.config.digest, std::move(raw_config));
   known->made.insert_or_assign(root.descriptor.digest, root.raw);

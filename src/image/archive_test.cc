@@ -152,7 +152,7 @@ TEST(DockerArchive, ReadsWhatDockerSaveWrote) {
     ASSERT_TRUE(root.ok()) << root.error().message;
     MemoryStore back;
     ASSERT_TRUE(copy_image(**archive, back, *root, {}).ok());
-    Manifest manifest = parse_manifest(root->raw, media_type::kDockerManifest).value();
+    Manifest manifest = parse_manifest(root->raw, media_type::kOciManifest).value();
     ASSERT_EQ(manifest.layers.size(), 3u);
     EXPECT_EQ(manifest.layers[0].digest, manifest.layers[2].digest);
     EXPECT_EQ(manifest.layers[1].digest, Digest::of(layer));
