@@ -53,6 +53,8 @@ class Reader {
  public:
   explicit Reader(std::string_view text) {
     yaml_parser_initialize(&parser_);
+    // libyaml asserts that there is a buffer, even for no bytes.
+    if (text.empty()) text = "";
     yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()), text.size());
   }
   Reader(const Reader&) = delete;

@@ -69,6 +69,8 @@ std::optional<Json> decimal(std::string_view text) {
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
+  // Kubernetes goes by way of JSON, where 1. and 1e3 are written 1 and 1000.
+  if (std::trunc(value) == value && std::fabs(value) < 9e15) return Json(static_cast<int64_t>(value));
   return Json(value);
 }
 

@@ -17,7 +17,7 @@ TEST(Yaml, ResolvesScalarsAsKubectlDoes) {
   };
   for (const Row& row : {Row{"a: yes", R"({"a":true})"}, Row{"a: 'yes'", R"({"a":"yes"})"}, Row{"a: off", R"({"a":false})"},
                          Row{"a: ~", R"({"a":null})"}, Row{"a:", R"({"a":null})"}, Row{"a: 0777", R"({"a":511})"},
-                         Row{"a: 0x1F", R"({"a":31})"}, Row{"a: 1_000", R"({"a":1000})"}, Row{"a: 1e3", R"({"a":1000.0})"},
+                         Row{"a: 0x1F", R"({"a":31})"}, Row{"a: 1_000", R"({"a":1000})"}, Row{"a: 1e3", R"({"a":1000})"},
                          Row{"a: 2024-01-02", R"({"a":"2024-01-02"})"}, Row{"a: 1.5Gi", R"({"a":"1.5Gi"})"},
                          Row{"a: 12:30", R"({"a":"12:30"})"}, Row{"a: !!str 12", R"({"a":"12"})"}, Row{"1: x", R"({"1":"x"})"},
                          Row{"yes: x", R"({"true":"x"})"}, Row{"a: 1\na: 2", R"({"a":2})"}, Row{"a: !custom 3", R"({"a":"3"})"},
@@ -72,6 +72,10 @@ TEST(Yaml, WritesWhatReadsBackTheSame) {
   ASSERT_TRUE(back.ok()) << to_yaml(value);
   EXPECT_EQ(*back, value) << to_yaml(value);
 }
+
+TEST(Yaml, ReadsWholeFloatsAsJsonWritesThem) { EXPECT_EQ(parse_yaml(" 1.").value(), Json(1)); }
+
+TEST(Yaml, TakesNoBytesAtAll) { EXPECT_EQ(parse_yaml(std::string_view()).ok(), parse_yaml("").ok()); }
 
 }  // namespace
 }  // namespace archway
