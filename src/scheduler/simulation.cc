@@ -129,8 +129,8 @@ size_t SimulationResult::crashing() const {
   }));
 }
 
-Simulation::Simulation(Inventory inventory, Profile profile, ImageKnowledge images, std::optional<uint64_t> seed)
-    : inventory_(std::move(inventory)), profile_(std::move(profile)), images_(std::move(images)), seed_(seed) {
+Simulation::Simulation(Inventory inventory, Profile profile, ImageKnowledge images, std::optional<uint64_t> seed, EngineKind engine)
+    : inventory_(std::move(inventory)), profile_(std::move(profile)), images_(std::move(images)), seed_(seed), engine_kind_(engine) {
   for (const Node& node : inventory_.nodes) {
     seen_nodes_[node.name()] = describe_node(node);
     seen_nodes_[node.name()].existed = true;
@@ -387,13 +387,24 @@ bool Simulation::preempt_for(Cluster& cluster, SimulatedPod& pod, const Cycle& c
     for (const Pod* victim : candidate.victims) {
       SimulatedPod& evicted = *by_pod_.at(victim);
       cluster.unbind(*victim, node);
+      if (engine_) engine_->unbound(*victim, node);
       pod.preempted.push_back(victim->meta.key());
       evict(evicted, "preempted by " + pod.pod.meta.key());
     }
   }
-  cluster.bind(pod.pod, node);
-  pod.now = cluster.nodes()[node].node->name();
+  put(cluster, pod, node);
   return true;
+}
+
+void Simulation::put(Cluster& cluster, SimulatedPod& pod, uint32_t node) {
+  const Node& place = *cluster.nodes()[node].node;
+  cluster.forget_nomination(pod.pod);
+  cluster.bind(pod.pod, node);
+  if (engine_) engine_->bound(pod.pod, node);
+  bind_claims(cluster.mutable_objects(), pod.pod, place);
+  pod.now = place.name();
+  pod.placed_here = true;
+  pod.reason.clear();
 }
 
 // SplitMix64: the next number of the seed's sequence.
@@ -406,25 +417,20 @@ uint32_t Simulation::pick(const Decision& decision) {
 }
 
 bool Simulation::try_place(Cluster& cluster, SimulatedPod& pod) {
+  std::optional<uint32_t> quick = engine_ ? engine_->choose(pod.pod) : std::nullopt;
+  if (quick) {
+    put(cluster, pod, *quick);
+    return true;
+  }
   Cycle cycle(profile_, cluster, pod.pod);
   Decision decision = decide(cycle);
   if (decision.chosen) {
-    uint32_t chosen = pick(decision);
-    const Node& node = *cluster.nodes()[chosen].node;
-    cluster.forget_nomination(pod.pod);
-    cluster.bind(pod.pod, chosen);
-    bind_claims(cluster.mutable_objects(), pod.pod, node);
-    pod.now = node.name();
-    pod.placed_here = true;
-    pod.reason.clear();
+    put(cluster, pod, pick(decision));
     return true;
   }
   pod.reason = unavailable_message(decision, cluster.nodes().size());
   if (decision.pre_filter && decision.pre_filter->verdict == Verdict::Gated) return false;
-  if (!preempt_for(cluster, pod, cycle, decision)) return false;
-  pod.placed_here = true;
-  pod.reason.clear();
-  return true;
+  return preempt_for(cluster, pod, cycle, decision);
 }
 
 void Simulation::schedule() {
@@ -434,6 +440,8 @@ void Simulation::schedule() {
     const NodeState* node = cluster.find_node(pod->now);
     if (node) cluster.bind(pod->pod, node->index);
   }
+  // A seed wants to know all of the best nodes, which only the plain way tells.
+  if (engine_kind_ == EngineKind::Quick && !seed_) engine_ = std::make_unique<QuickEngine>(profile_, cluster);
   for (int pass = 0; pass < kMaxPasses; ++pass) {
     std::vector<SimulatedPod*> queue;
     for (auto& pod : pods_) {
@@ -450,6 +458,7 @@ void Simulation::schedule() {
     }
     if (!progress) break;
   }
+  engine_.reset();
   inventory_.objects = cluster.objects();
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "scheduler/preemption.h"
+#include "scheduler/quick_engine.h"
 #include "scheduler/run_verdict.h"
 #include "scheduler/scenario.h"
 
@@ -54,10 +55,14 @@ struct SimulationResult {
   size_t crashing() const;         // of the pods that were placed here; those that run already are not blamed
 };
 
+// Both give the same bytes; Plain is what Quick is held against.
+enum class EngineKind { Quick, Plain };
+
 class Simulation {
  public:
   // Without a seed the first of equally good nodes by name is taken; with one, any of them, the same every time.
-  Simulation(Inventory inventory, Profile profile, ImageKnowledge images, std::optional<uint64_t> seed = std::nullopt);
+  Simulation(Inventory inventory, Profile profile, ImageKnowledge images, std::optional<uint64_t> seed = std::nullopt,
+             EngineKind engine = EngineKind::Quick);
   ~Simulation();
 
   // Makes the changes, then lets controllers and scheduler do their work.
@@ -80,6 +85,7 @@ class Simulation {
   void run_daemon_sets();
   void schedule();
   bool try_place(Cluster& cluster, SimulatedPod& pod);
+  void put(Cluster& cluster, SimulatedPod& pod, uint32_t node);
   bool preempt_for(Cluster& cluster, SimulatedPod& pod, const Cycle& cycle, const Decision& decision);
   std::string workload_of(const Pod& pod) const;
   uint32_t pick(const Decision& decision);
@@ -93,6 +99,8 @@ class Simulation {
   std::map<const Pod*, SimulatedPod*> by_pod_;
   std::map<std::string, int> counters_;
   std::optional<uint64_t> seed_;
+  EngineKind engine_kind_;
+  std::unique_ptr<QuickEngine> engine_;  // while pods are being placed
 };
 
 // "0/8 nodes are available: 4 Insufficient cpu, ...", as kube-scheduler says it.

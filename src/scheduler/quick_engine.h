@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "scheduler/cycle.h"
+
+namespace archway::scheduler {
+
+// The quick way to the same choice as decide(): pods of one kind (equal in all that placement reads) share what was
+// found out about nodes, and only nodes that changed since are looked at again. Where a pod needs what is not done
+// quickly here, or fits nowhere, it says so and the plain way answers. Borrows cluster and pods, which must outlive it
+// and not move. Used by one thread at a time.
+class QuickEngine {
+ public:
+  QuickEngine(const Profile& profile, const Cluster& cluster);
+  ~QuickEngine();
+
+  // The first by name of the best nodes, exactly as decide(): or nullopt for "ask the plain way".
+  std::optional<uint32_t> choose(const Pod& pod);
+  // To be told after every change of the cluster.
+  void bound(const Pod& pod, uint32_t node);
+  void unbound(const Pod& pod, uint32_t node);
+
+ private:
+  struct Kind;
+  struct Spread;
+  struct Event {
+    uint32_t node;
+    int32_t kind;  // -1: a pod that nobody counts
+    int32_t delta;
+  };
+
+  uint32_t kind_of(const Pod& pod);
+  void record(const Pod& pod, uint32_t node, int32_t delta);
+  void prepare(Kind& kind);
+  void prepare_spread(Kind& kind);
+  void catch_up(Kind& kind);
+  void look_at(Kind& kind, uint32_t node);
+  bool meets_affinity(Kind& kind);
+  void find_feasible(const Kind& kind);
+  std::vector<int64_t> spread_points(const Kind& kind);
+
+  const Profile* profile_;
+  const Cluster* cluster_;
+  bool usable_ = false;  // the profile asks for nothing unusual
+  bool any_images_ = false;
+  std::vector<std::unique_ptr<Kind>> kinds_;
+  std::unordered_map<size_t, std::vector<uint32_t>> by_hash_;
+  std::unordered_map<const Pod*, uint32_t> kind_by_pod_;
+  std::vector<Event> log_;
+  std::vector<uint32_t> rank_;   // of each node by name
+  std::vector<uint32_t> class_;  // nodes that differ in their host name only
+  std::vector<uint32_t> with_affinity_;  // kinds of bound pods that have terms about others
+  std::vector<uint32_t> feasible_;       // of the pod at hand
+};
+
+}  // namespace archway::scheduler

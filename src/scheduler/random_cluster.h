@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+
+#include "scheduler/inventory.h"
+
+namespace archway::scheduler {
+
+// What a made-up cluster is like. The same options and seed give the same cluster everywhere.
+struct RandomClusterOptions {
+  uint64_t seed = 1;
+  int nodes = 10;
+  int running = 20, pending = 20;
+  int kinds = 10;            // of pods; 0: no two alike
+  bool priorities = false;   // and disruption budgets
+  bool pod_affinity = true;  // a tenth of the kinds
+};
+
+// For tests and measurements: 40 % of the kinds have node affinity, 20 % tolerations, 20 % a spread constraint, 10 %
+// pod affinity, 10 % preferences; a third of the nodes is arm64, some of them tainted.
+Inventory random_cluster(const RandomClusterOptions& options);
+
+}  // namespace archway::scheduler
