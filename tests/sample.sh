@@ -123,6 +123,20 @@ says "a volume and a working directory" 0 "Dockerfile" run -v "$folder/program:/
 says "what is written to a read-only volume" 1 "Read-only" run -v "$folder/program:/mnt:ro" --entrypoint touch "$registry/$me/program:1" /mnt/x
 says "what one run wrote" 0 "absent" run --entrypoint /bin/sh "$registry/$me/program:1" -c 'test -e /left || echo absent; touch /left'
 says "is not there for the next" 0 "absent" run --entrypoint /bin/sh "$registry/$me/program:1" -c 'test -e /left || echo absent'
+says "standard input with -i" 0 "from a pipe" bash -c "echo from a pipe | ARCHWAY_ROOT='$folder/state-$me' '$archway' run -i --entrypoint cat '$registry/$me/program:1'"
+says "and none without" 0 "" bash -c "echo from a pipe | ARCHWAY_ROOT='$folder/state-$me' '$archway' run --entrypoint cat '$registry/$me/program:1'"
+check "at all" test ! -s "$folder/said"
+if command -v script >/dev/null; then
+  says "a terminal with -it" 5 "is a terminal" script -qec "ARCHWAY_ROOT='$folder/state-$me' '$archway' run -it --entrypoint /bin/sh '$registry/$me/program:1' -c 'test -t 0 && test -t 1 && echo is a terminal; exit 5'" /dev/null
+fi
+
+# What the machine's settings are is not for the image to know.
+if [ $me = root ]; then
+  printf 'ARG BASE\nFROM ${BASE}\nCOPY hello.sh /new/folder/\nWORKDIR /work\nUSER nobody\nRUN touch /tmp/by-nobody\n' >"$folder/program/umask.Dockerfile"
+  closed() { "$archway" build -q --platform $platforms -f "$folder/program/umask.Dockerfile" --build-arg "BASE=$registry/$me/base:1" "$folder/program"; }
+  equal "umask, time zone and environment change nothing" "$(ARCHWAY_ROOT=$folder/state-open closed)" \
+    "$(umask 077; export TZ=Asia/Kathmandu SOME=thing ARCHWAY_ROOT=$folder/state-closed; closed)"
+fi
 
 # The network in RUN is the host's.
 resolv=$(sha256sum </etc/resolv.conf | cut -d' ' -f1)

@@ -72,11 +72,7 @@ Result<RanImage> run_image(const RunImageRequest& request, const RunOutput& outp
   TRY(store->results->touch(used, system_clock().now()));
 
   TempDir scratch = TRY(store->layers->scratch());
-  for (const char* folder : {"upper", "work", "empty"}) TRY(make_directories(scratch / folder));
-  spec.root.lower_dirs = lower_dirs_of(folders);
-  if (spec.root.lower_dirs.empty()) spec.root.lower_dirs.push_back(scratch / "empty");
-  spec.root.upper_dir = scratch / "upper";
-  spec.root.work_dir = scratch / "work";
+  spec.root = TRY(root_over(folders, scratch.path()));
   return RanImage{runtime->run(spec, output, stop)};
 }
 

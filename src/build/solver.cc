@@ -287,13 +287,10 @@ struct Solver::Run {
     std::vector<std::string> lower = TRY(folders_of(parent, task));
     Tree tree = TRY(tree_of(parent, true, task));
     TempDir scratch = TRY(shop.layers.scratch());
-    for (const char* folder : {"upper", "work", "empty", "pipes"}) TRY(archway::make_directories(scratch / folder));
+    TRY(archway::make_directories(scratch / "pipes"));
 
     RunSpec spec;
-    spec.root.lower_dirs = lower_dirs_of(lower);
-    if (spec.root.lower_dirs.empty()) spec.root.lower_dirs.push_back(scratch / "empty");
-    spec.root.upper_dir = scratch / "upper";
-    spec.root.work_dir = scratch / "work";
+    spec.root = TRY(root_over(lower, scratch.path()));
     spec.arguments = op.arguments;
     spec.environment = op.environment;
     spec.environment.insert(spec.environment.end(), op.proxy_environment.begin(), op.proxy_environment.end());

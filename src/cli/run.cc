@@ -48,7 +48,8 @@ Result<build::RunImageRequest> make_request(const Arguments& arguments, const Co
   std::string network = arguments.one_or("network", "host");
   if (network != "host" && network != "none" && network != "default") return usage_error("archway run: --network " + network + ": there is host and none");
   request.network = network == "none" ? NetworkMode::None : NetworkMode::Host;
-  request.terminal = arguments.has("tty") && context.terminal_out && ::isatty(0);
+  bool from_terminal = ::isatty(0);
+  request.terminal = from_terminal ? arguments.has("tty") && context.terminal_out : arguments.has("interactive");
   request.pull = arguments.has("pull");
   request.state_root = state_root(context);
   request.runtime = TRY(runtime_options(arguments));
@@ -98,7 +99,7 @@ Command run_command() {
       {"user", 'u', One, "USER", "user, as in USER of a Dockerfile"},
       {"entrypoint", 0, One, "PROGRAM", "in place of the image's ENTRYPOINT"},
       {"network", 0, One, "MODE", "host (default) or none"},
-      {"interactive", 'i', Bool, "", "standard input goes to the program (with -t)"},
+      {"interactive", 'i', Bool, "", "standard input goes to the program (a terminal's with -t)"},
       {"tty", 't', Bool, "", "the program has this terminal"},
       {"rm", 0, Bool, "", "accepted as docker's; containers never stay"},
       {"pull", 0, Bool, "", "insist on asking the registry what the tag names"},
