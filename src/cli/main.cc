@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "cli/command.h"
 #include "cli/parse.h"
+#include "cli/place_commands.h"
 #include "runtime/runtime.h"
 
 namespace archway::cli {
@@ -18,7 +19,8 @@ namespace {
 
 std::vector<Command> commands() {
   return {build_command(),  run_command(),          inspect_command(),  verify_command(),   copy_command(),   index_create_command(),
-          login_command(),  logout_command(),       registry_serve_command(), cache_du_command(), cache_prune_command(), doctor_command()};
+          login_command(),  logout_command(),       registry_serve_command(), cache_du_command(), cache_prune_command(), doctor_command(),
+          simulate_command(), explain_pod_command()};
 }
 
 // Longest name that the words begin with: "registry serve" before "registry".
