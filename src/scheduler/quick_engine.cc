@@ -1,6 +1,7 @@
 #include "scheduler/quick_engine.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -26,7 +27,34 @@ struct QuickEngine::Spread {
   bool self = false;
 };
 
+// What one pod of another kind adds to this kind's counts, wherever it is.
+struct QuickEngine::Relation {
+  enum class Count : uint8_t { Score, Affinity, AntiAffinity, ExistingAntiAffinity };
+  struct Part {
+    uint32_t topology;
+    Count count;
+    int64_t weight;
+  };
+  bool known = false;
+  std::vector<Part> parts;
+};
+
 struct QuickEngine::Kind {
+  // Pods that matter to this kind by pod affinity, per value of a topology label.
+  struct Topology {
+    std::string key;
+    const Domains* domains;
+    std::array<std::vector<int64_t>, 4> counts;  // by Relation::Count
+    std::array<bool, 4> used{};
+  };
+  uint32_t topology(const std::string& key, const Domains& domains) {
+    for (uint32_t i = 0; i < topologies.size(); ++i) {
+      if (topologies[i].key == key) return i;
+    }
+    topologies.push_back({key, &domains, {}, {}});
+    for (auto& counts : topologies.back().counts) counts.resize(domains.count);
+    return static_cast<uint32_t>(topologies.size() - 1);
+  }
   const Pod* example = nullptr;
   bool prepared = false, plain = false;
   size_t seen = 0;  // of the log
@@ -36,8 +64,11 @@ struct QuickEngine::Kind {
   std::vector<int32_t> points;    // resources and image
   std::vector<Spread> required, preferred;
   bool require_all_labels = true;
-  int64_t bound = 0;
-  std::vector<int8_t> concerned;  // by kind with affinity: whether its terms match this one
+  std::vector<Topology> topologies;
+  std::vector<Relation> relations;  // by kind
+  std::vector<kube::PodAffinityTerm> affinity, anti_affinity, likes, dislikes;  // its own terms, namespaces resolved
+  bool meets_own_terms = false;
+  int64_t company = 0;  // pods anywhere that meet all its affinity terms, once per term
 };
 
 namespace {
@@ -93,8 +124,10 @@ bool has_room(const kube::Resources& wanted, const NodeState& node) {
 
 int64_t least_allocated(int64_t requested, int64_t capacity) { return requested > capacity ? 0 : (capacity - requested) * kMaxNodeScore / capacity; }
 
-bool terms_match(const std::vector<kube::PodAffinityTerm>& terms, const Pod& pod, const Labels& labels) {
-  return std::any_of(terms.begin(), terms.end(), [&](const kube::PodAffinityTerm& term) { return term_matches(term, pod, labels); });
+const Labels kNoLabels;
+
+bool meets_all(const std::vector<kube::PodAffinityTerm>& terms, const Pod& pod) {
+  return !terms.empty() && std::all_of(terms.begin(), terms.end(), [&](const auto& term) { return term_matches(term, pod, kNoLabels); });
 }
 
 // The usual two resources, both counted once: what the quick formulas are for.
@@ -106,7 +139,7 @@ bool usual(const std::vector<ResourceWeight>& resources) {
 
 QuickEngine::QuickEngine(const Profile& profile, const Cluster& cluster) : profile_(&profile), cluster_(&cluster) {
   usable_ = usual(profile.fit_resources) && usual(profile.balanced_resources) && profile.strategy == Profile::Strategy::LeastAllocated &&
-            std::all_of(profile.filters.begin(), profile.filters.end(), [](bool on) { return on; });
+            !profile.ignore_preferred_terms_of_existing_pods && std::all_of(profile.filters.begin(), profile.filters.end(), [](bool on) { return on; });
   const std::vector<NodeState>& nodes = cluster.nodes();
   std::vector<uint32_t> order(nodes.size());
   for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -146,14 +179,7 @@ uint32_t QuickEngine::kind_of(const Pod& pod) {
   return index;
 }
 
-void QuickEngine::record(const Pod& pod, uint32_t node, int32_t delta) {
-  uint32_t kind = kind_of(pod);
-  log_.push_back({node, pod.terminating() ? -1 : static_cast<int32_t>(kind), delta});
-  Kind& entry = *kinds_[kind];
-  entry.bound += delta;
-  if (!pod.spec->has_pod_affinity() || delta < 0 || entry.bound != 1) return;
-  if (std::find(with_affinity_.begin(), with_affinity_.end(), kind) == with_affinity_.end()) with_affinity_.push_back(kind);
-}
+void QuickEngine::record(const Pod& pod, uint32_t node, int32_t delta) { log_.push_back({node, kind_of(pod), delta, pod.terminating()}); }
 
 void QuickEngine::bound(const Pod& pod, uint32_t node) { record(pod, node, 1); }
 void QuickEngine::unbound(const Pod& pod, uint32_t node) { record(pod, node, -1); }
@@ -162,8 +188,14 @@ void QuickEngine::prepare(Kind& kind) {
   const Pod& pod = *kind.example;
   const kube::PodSpec& spec = *pod.spec;
   kind.prepared = true;
-  kind.plain = !spec.scheduling_gates.empty() || !spec.volumes.empty() || spec.has_pod_affinity() || !pod.node_name.empty();
+  kind.plain = !spec.scheduling_gates.empty() || !spec.volumes.empty() || !pod.node_name.empty();
   if (kind.plain) return;
+  const ClusterObjects& objects = cluster_->objects();
+  kind.affinity = resolve_namespaces(spec.affinity.required, objects);
+  kind.anti_affinity = resolve_namespaces(spec.anti_affinity.required, objects);
+  kind.likes = resolve_namespaces(spec.affinity.preferred, objects);
+  kind.dislikes = resolve_namespaces(spec.anti_affinity.preferred, objects);
+  kind.meets_own_terms = meets_all(kind.affinity, pod);
   const std::vector<NodeState>& nodes = cluster_->nodes();
   size_t count = nodes.size();
   kind.allowed.resize(count);
@@ -262,8 +294,8 @@ void QuickEngine::catch_up(Kind& kind) {
     const Event& event = log_[kind.seen];
     for (auto* list : {&kind.required, &kind.preferred}) {
       for (Spread& spread : *list) {
-        if (event.kind < 0 || spread.rule.selector.empty()) continue;
-        size_t other = static_cast<size_t>(event.kind);
+        if (event.leaving || spread.rule.selector.empty()) continue;
+        size_t other = event.kind;
         if (spread.matches.size() <= other) spread.matches.resize(kinds_.size(), -1);
         const Pod& pod = *kinds_[other]->example;
         if (spread.matches[other] < 0) {
@@ -275,31 +307,123 @@ void QuickEngine::catch_up(Kind& kind) {
         if (spread.counted[event.node]) spread.in_domain[static_cast<size_t>(id)] += event.delta;
       }
     }
+    count_relation(kind, event);
     if (!all) look_at(kind, event.node);
   }
   for (uint32_t i = 0; i < nodes && all; ++i) look_at(kind, i);
 }
 
-// Whether a pod that is there has a term that matches this kind: then the plain way counts.
-bool QuickEngine::meets_affinity(Kind& kind) {
-  kind.concerned.resize(kinds_.size(), -1);
-  for (uint32_t other : with_affinity_) {
-    const Kind& entry = *kinds_[other];
-    if (entry.bound <= 0) continue;
-    if (kind.concerned[other] < 0) {
-      const Pod& pod = *kind.example;
-      const Labels& labels = cluster_->namespace_labels(pod.meta.name_space);
-      const kube::PodSpec& spec = *entry.example->spec;
-      kind.concerned[other] = terms_match(spec.affinity.required, pod, labels) || terms_match(spec.affinity.preferred, pod, labels) ||
-                              terms_match(spec.anti_affinity.required, pod, labels) || terms_match(spec.anti_affinity.preferred, pod, labels);
-    }
-    if (kind.concerned[other]) return true;
+const QuickEngine::Domains& QuickEngine::domains(const std::string& key) {
+  auto [at, is_new] = domains_.try_emplace(key);
+  if (!is_new) return at->second;
+  std::map<std::string_view, int32_t> ids;
+  for (const NodeState& node : cluster_->nodes()) {
+    const std::string* value = node.node->meta.labels.find(key);
+    at->second.of_node.push_back(value ? ids.try_emplace(*value, static_cast<int32_t>(ids.size())).first->second : -1);
   }
-  return false;
+  at->second.count = ids.size();
+  return at->second;
+}
+
+// Which terms of this kind match a pod of the other, and the other way round.
+const QuickEngine::Relation& QuickEngine::relation(Kind& kind, uint32_t other) {
+  if (kind.relations.size() <= other) kind.relations.resize(kinds_.size());
+  Relation& relation = kind.relations[other];
+  if (relation.known) return relation;
+  relation.known = true;
+  const Pod& pod = *kind.example;
+  const Pod& there = *kinds_[other]->example;
+  const kube::PodSpec& theirs = *there.spec;
+  bool silent = kind.affinity.empty() && kind.anti_affinity.empty() && kind.likes.empty() && kind.dislikes.empty() && !theirs.has_pod_affinity();
+  if (silent) return relation;
+  const Labels& labels = cluster_->namespace_labels(pod.meta.name_space);
+  using Count = Relation::Count;
+  auto add = [&](const kube::PodAffinityTerm& term, Count count, int64_t weight) {
+    uint32_t at = kind.topology(term.topology_key, domains(term.topology_key));
+    kind.topologies[at].used[static_cast<size_t>(count)] = true;
+    relation.parts.push_back({at, count, weight});
+  };
+  auto add_matching = [&](const std::vector<kube::PodAffinityTerm>& terms, const Pod& target, const Labels& of, Count count, int sign) {
+    for (const kube::PodAffinityTerm& term : terms) {
+      if (term_matches(term, target, of)) add(term, count, count == Count::Score ? sign * term.weight : 1);
+    }
+  };
+  add_matching(kind.likes, there, kNoLabels, Count::Score, 1);
+  add_matching(kind.dislikes, there, kNoLabels, Count::Score, -1);
+  add_matching(theirs.affinity.preferred, pod, labels, Count::Score, 1);
+  add_matching(theirs.anti_affinity.preferred, pod, labels, Count::Score, -1);
+  for (const kube::PodAffinityTerm& term : theirs.affinity.required) {
+    if (profile_->hard_pod_affinity_weight > 0 && term_matches(term, pod, labels)) add(term, Count::Score, profile_->hard_pod_affinity_weight);
+  }
+  add_matching(kind.anti_affinity, there, kNoLabels, Count::AntiAffinity, 1);
+  add_matching(theirs.anti_affinity.required, pod, labels, Count::ExistingAntiAffinity, 1);
+  if (meets_all(kind.affinity, there)) {
+    for (const kube::PodAffinityTerm& term : kind.affinity) add(term, Count::Affinity, 1);
+  }
+  return relation;
+}
+
+void QuickEngine::count_relation(Kind& kind, const Event& event) {
+  for (const Relation::Part& part : relation(kind, event.kind).parts) {
+    Kind::Topology& topology = kind.topologies[part.topology];
+    int32_t domain = topology.domains->of_node[event.node];
+    if (domain < 0) continue;
+    topology.counts[static_cast<size_t>(part.count)][static_cast<size_t>(domain)] += part.weight * event.delta;
+    if (part.count == Relation::Count::Affinity) kind.company += event.delta;
+  }
+}
+
+bool QuickEngine::affinity_allows(const Kind& kind, uint32_t node) const {
+  auto count_at = [&](const std::string& key, Relation::Count count) -> int64_t {
+    for (const Kind::Topology& each : kind.topologies) {
+      if (each.key != key) continue;
+      int32_t domain = each.domains->of_node[node];
+      return domain < 0 ? 0 : each.counts[static_cast<size_t>(count)][static_cast<size_t>(domain)];
+    }
+    return 0;
+  };
+  bool company = true;
+  for (const kube::PodAffinityTerm& term : kind.affinity) {
+    if (domains_.at(term.topology_key).of_node[node] < 0) return false;
+    company = company && count_at(term.topology_key, Relation::Count::Affinity) > 0;
+  }
+  if (!company && !(kind.company == 0 && kind.meets_own_terms)) return false;
+  for (const kube::PodAffinityTerm& term : kind.anti_affinity) {
+    if (count_at(term.topology_key, Relation::Count::AntiAffinity) > 0) return false;
+  }
+  for (const Kind::Topology& each : kind.topologies) {
+    constexpr size_t existing = static_cast<size_t>(Relation::Count::ExistingAntiAffinity);
+    int32_t domain = each.domains->of_node[node];
+    if (each.used[existing] && domain >= 0 && each.counts[existing][static_cast<size_t>(domain)] > 0) return false;
+  }
+  return true;
+}
+
+std::vector<int64_t> QuickEngine::affinity_points(const Kind& kind) const {
+  std::vector<int64_t> points(feasible_.size(), 0);
+  bool scored = false;
+  for (const Kind::Topology& each : kind.topologies) {
+    if (!each.used[0]) continue;
+    scored = true;
+    for (size_t i = 0; i < feasible_.size(); ++i) {
+      int32_t domain = each.domains->of_node[feasible_[i]];
+      if (domain >= 0) points[i] += each.counts[0][static_cast<size_t>(domain)];
+    }
+  }
+  if (!scored) return {};
+  auto [least, most] = std::minmax_element(points.begin(), points.end());
+  int64_t low = *least, high = *most;
+  if (low == high) return {};
+  for (int64_t& point : points) {
+    point = static_cast<int64_t>(static_cast<double>(kMaxNodeScore) * (static_cast<double>(point - low) / static_cast<double>(high - low)));
+  }
+  return points;
 }
 
 void QuickEngine::find_feasible(const Kind& kind) {
   feasible_.clear();
+  bool related = !kind.topologies.empty() || !kind.affinity.empty();
+  for (const kube::PodAffinityTerm& term : kind.affinity) domains(term.topology_key);
   std::vector<int64_t> least;
   for (const Spread& spread : kind.required) {
     int64_t fewest = std::numeric_limits<int32_t>::max();
@@ -315,7 +439,7 @@ void QuickEngine::find_feasible(const Kind& kind) {
       const Spread& spread = kind.required[k];
       fits = spread.domain[i] >= 0 && spread.in_domain[static_cast<size_t>(spread.domain[i])] + spread.self - least[k] <= spread.rule.max_skew;
     }
-    if (fits) feasible_.push_back(i);
+    if (fits && (!related || affinity_allows(kind, i))) feasible_.push_back(i);
   }
 }
 
@@ -367,7 +491,7 @@ std::optional<uint32_t> QuickEngine::choose(const Pod& pod) {
   if (!usable_ || cluster_->has_nominations()) return std::nullopt;
   Kind& kind = *kinds_[kind_of(pod)];
   if (!kind.prepared) prepare(kind);
-  if (kind.plain || meets_affinity(kind)) return std::nullopt;
+  if (kind.plain) return std::nullopt;
   catch_up(kind);
   find_feasible(kind);
   if (feasible_.empty()) return std::nullopt;
@@ -379,6 +503,8 @@ std::optional<uint32_t> QuickEngine::choose(const Pod& pod) {
   int64_t spread_weight = profile_->weight(Plugin::PodTopologySpread);
   bool spreads = !kind.preferred.empty() && spread_weight > 0;
   std::vector<int64_t> spread = spreads ? spread_points(kind) : std::vector<int64_t>();
+  int64_t pod_affinity_weight = profile_->weight(Plugin::InterPodAffinity);
+  std::vector<int64_t> together = pod_affinity_weight > 0 ? affinity_points(kind) : std::vector<int64_t>();
   int64_t taint_weight = profile_->weight(Plugin::TaintToleration), affinity_weight = profile_->weight(Plugin::NodeAffinity);
   int64_t best_total = -1;
   uint32_t best = 0;
@@ -388,6 +514,7 @@ std::optional<uint32_t> QuickEngine::choose(const Pod& pod) {
     total += taint_weight * (most_taints == 0 ? kMaxNodeScore : kMaxNodeScore - kMaxNodeScore * kind.taints[node] / most_taints);
     if (most_preferred > 0) total += affinity_weight * (kMaxNodeScore * kind.prefers[node] / most_preferred);
     if (spreads) total += spread_weight * spread[i];
+    if (!together.empty()) total += pod_affinity_weight * together[i];
     if (total < best_total || (total == best_total && rank_[node] > rank_[best])) continue;
     best_total = total;
     best = node;

@@ -28,10 +28,16 @@ class QuickEngine {
  private:
   struct Kind;
   struct Spread;
+  struct Relation;
   struct Event {
-    uint32_t node;
-    int32_t kind;  // -1: a pod that nobody counts
+    uint32_t node, kind;
     int32_t delta;
+    bool leaving;  // a pod on its way out, which spreading does not count
+  };
+  // Which nodes share a value of a label.
+  struct Domains {
+    std::vector<int32_t> of_node;  // -1 where the label is missing
+    size_t count = 0;
   };
 
   uint32_t kind_of(const Pod& pod);
@@ -40,8 +46,12 @@ class QuickEngine {
   void prepare_spread(Kind& kind);
   void catch_up(Kind& kind);
   void look_at(Kind& kind, uint32_t node);
-  bool meets_affinity(Kind& kind);
+  const Domains& domains(const std::string& key);
+  const Relation& relation(Kind& kind, uint32_t other);
+  void count_relation(Kind& kind, const Event& event);
+  bool affinity_allows(const Kind& kind, uint32_t node) const;
   void find_feasible(const Kind& kind);
+  std::vector<int64_t> affinity_points(const Kind& kind) const;
   std::vector<int64_t> spread_points(const Kind& kind);
 
   const Profile* profile_;
@@ -54,7 +64,7 @@ class QuickEngine {
   std::vector<Event> log_;
   std::vector<uint32_t> rank_;   // of each node by name
   std::vector<uint32_t> class_;  // nodes that differ in their host name only
-  std::vector<uint32_t> with_affinity_;  // kinds of bound pods that have terms about others
+  std::unordered_map<std::string, Domains> domains_;
   std::vector<uint32_t> feasible_;       // of the pod at hand
 };
 
