@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/registry_access.h"
 #include "format/json.h"
+#include "image/known_platform.h"
 
 namespace archway::cli {
 
@@ -86,6 +87,10 @@ Result<BuildRequest> make_request(const Arguments& arguments, const Context& con
   }
   auto platforms = parse_platforms(arguments.many("platform"));
   if (!platforms.ok()) return usage_error("archway build: --platform: " + platforms.error().message);
+  for (const Platform& platform : *platforms) {
+    auto known = check_known(platform);
+    if (!known.ok()) return usage_error("archway build: --platform " + known.error().message);
+  }
   request.platforms = std::move(*platforms);
   request.build_args = TRY(build_args(arguments, context));
   request.build_contexts = TRY(pairs(arguments, "build-context"));

@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "base/text.h"
+#include "image/known_platform.h"
 
 namespace archway {
 
@@ -115,6 +116,16 @@ Result<Platform> parse_platform(std::string_view text, const Platform& host) {
   known.insert(known.end(), std::begin(kKnownOs), std::end(kKnownOs));
   if (auto near = nearest(word, known)) error.hint = "did you mean " + *near + "?";
   return error;
+}
+
+Result<void> check_known(const Platform& platform) {
+  auto check = [&](const std::string& word, auto& list, const std::string& kind) -> Result<void> {
+    if (is_one_of(word, list)) return {};
+    auto near = nearest(word, {std::begin(list), std::end(list)});
+    return Error{Code::Invalid, platform.str() + ": there is no " + kind + " \"" + word.substr(0, 100) + "\"" + (near ? "; did you mean " + *near + "?" : "")};
+  };
+  TRY(check(platform.os, kKnownOs, "operating system"));
+  return check(platform.architecture, kKnownArchitectures, "architecture");
 }
 
 Result<std::vector<Platform>> parse_platforms(const std::vector<std::string>& texts) {
