@@ -1,6 +1,7 @@
 #include "build/result_cache.h"
 
 #include <sqlite3.h>
+#include <sys/statvfs.h>
 
 #include <mutex>
 
@@ -10,6 +11,7 @@ namespace archway::build {
 
 namespace {
 
+constexpr uint64_t kFullDiskBytes = 256 * 1024;
 constexpr int kBusyTimeoutMs = 30'000;
 // A new layout is a new file version: an old file of another version is dropped and begun anew.
 constexpr int kSchemaVersion = 1;
@@ -19,6 +21,18 @@ constexpr const char* kSchema =
     "CREATE INDEX IF NOT EXISTS results_by_diff_id ON results(diff_id);"
     "CREATE TABLE IF NOT EXISTS reference_digests(name TEXT PRIMARY KEY, digest TEXT NOT NULL, size INTEGER NOT NULL, media_type TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS uses(diff_id TEXT PRIMARY KEY, used INTEGER NOT NULL) WITHOUT ROWID;";
+
+// What sqlite says, and on a full disk what the system would.
+Error cache_error(sqlite3* db) {
+  const char* name = sqlite3_db_filename(db, "main");
+  std::string path = name ? name : "";
+  int code = sqlite3_errcode(db) & 0xff;
+  struct statvfs disk = {};
+  // Short of room for its -shm file sqlite only speaks of an I/O error.
+  bool full = code == SQLITE_FULL || (code == SQLITE_IOERR && ::statvfs(path.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < kFullDiskBytes);
+  if (full) return errno_error("writing the build cache " + path, ENOSPC);
+  return Error{Code::Io, "build cache " + path + ": " + sqlite3_errmsg(db), "archway cache prune --all begins a new one"};
+}
 
 // One prepared statement, used once.
 class Statement {
@@ -44,7 +58,7 @@ class Statement {
     int code = failed_ ? SQLITE_ERROR : sqlite3_step(statement_);
     if (code == SQLITE_ROW) return true;
     if (code == SQLITE_DONE) return false;
-    return Error{Code::Io, std::string("build cache: ") + sqlite3_errmsg(db_), "archway cache prune --all begins a new one"};
+    return cache_error(db_);
   }
   std::string text(int column) const {
     auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
@@ -68,11 +82,8 @@ struct ResultCache::State {
   ~State() { sqlite3_close(db); }
 
   Result<void> run(const char* sql) {
-    char* message = nullptr;
-    if (sqlite3_exec(db, sql, nullptr, nullptr, &message) == SQLITE_OK) return {};
-    Error error{Code::Io, std::string("build cache: ") + (message ? message : "unknown error")};
-    sqlite3_free(message);
-    return error;
+    if (sqlite3_exec(db, sql, nullptr, nullptr, nullptr) == SQLITE_OK) return {};
+    return cache_error(db);
   }
 };
 
@@ -89,9 +100,11 @@ Result<std::unique_ptr<ResultCache>> ResultCache::open(const std::string& path) 
   {
     Statement statement(state->db, "PRAGMA user_version");
     auto row = statement.step();
+    int code = sqlite3_errcode(state->db) & 0xff;
+    if (!row.ok() && code != SQLITE_NOTADB && code != SQLITE_CORRUPT) return std::move(row).error();  // a full disk, for one
     if (!row.ok()) {
       // Not a database, or damaged: it is only a cache.
-      sqlite3_close(std::exchange(state->db, nullptr));
+      sqlite3_close_v2(std::exchange(state->db, nullptr));  // v2: the statement above still lives
       if (::remove(path.c_str()) != 0) return errno_error("removing the damaged build cache " + path);
       (void)::remove((path + "-wal").c_str());
       (void)::remove((path + "-shm").c_str());

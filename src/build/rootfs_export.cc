@@ -98,7 +98,11 @@ Result<void> write_entry(FileSource& files, int folder, const std::string& path,
   Fd file = TRY(open_at(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
   auto data = TRY(files.open(path));
   FdSink sink(file.get());
-  TRY(archway::copy(*data, sink).context(path));
+  auto copied = archway::copy(*data, sink);
+  if (!copied.ok()) {
+    ::unlinkat(folder, name.c_str(), 0);  // no half of a file under its own name
+    return std::move(copied).error().within(path);
+  }
   if (::fchmod(file.get(), entry.mode & 0777) != 0) return errno_error("setting the mode of " + path);
   return {};
 }

@@ -1,5 +1,7 @@
 #include "build/solver.h"
 
+#include <sys/statvfs.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
@@ -23,6 +25,13 @@ bool is_local(const Node& node) { return std::holds_alternative<LocalOp>(node.op
 
 // Bytes of one file of a state, "" where there is none.
 constexpr uint64_t kMaxUserFileBytes = 10 << 20;
+
+// A program in a container may not say what it failed for.
+constexpr uint64_t kFullDiskBytes = 1 << 20;
+bool disk_is_full(const std::string& path) {
+  struct statvfs disk = {};
+  return ::statvfs(path.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < kFullDiskBytes;
+}
 
 }  // namespace
 
@@ -282,6 +291,7 @@ struct Solver::Run {
   }
 
   Result<Layer> make(const ExecOp& op, const Node&, NodeId, const State& parent, ProgressTask& task) {
+    if (op.platform.os != "linux") return Error{Code::Unsupported, "RUN for " + op.platform.str() + ": only Linux programs can be run", "COPY and the other instructions work for every platform"};
     Runtime* runtime = TRY(shop.runtime());
     TRY(runtime->check_architecture(op.platform.architecture, op.platform.variant));
     std::vector<std::string> lower = TRY(folders_of(parent, task));
@@ -307,7 +317,9 @@ struct Solver::Run {
     auto print = [&](std::string_view text) { task.output(text); };
     RunResult result = TRY(runtime->run(spec, {print, print}, stop.get_token()));
     if (result.exit_code != 0) {
-      return Error{Code::Invalid, "process \"" + join(op.arguments, " ") + "\" did not complete successfully: exit code: " + std::to_string(result.exit_code)};
+      Error failed{Code::Invalid, "process \"" + join(op.arguments, " ") + "\" did not complete successfully: exit code: " + std::to_string(result.exit_code)};
+      if (disk_is_full(scratch.path())) failed.hint = "the disk that holds the build cache, " + shop.layers.root() + ", is full: free some space and try again";
+      return failed;
     }
     auto packed = TRY(pack_layer(*shop.blobs, options.compress_threads, [&](TarWriter& tar) {
       return write_upper_as_tar(spec.root.upper_dir, tree, {.clamp_mtime = options.epoch, .lower_dirs = lower}, tar);
