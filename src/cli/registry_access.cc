@@ -9,6 +9,8 @@
 namespace archway::cli {
 namespace {
 
+constexpr uint64_t kMaxStallSeconds = 3600;
+
 std::string home(const Context& context) {
   if (auto home = context.environment("HOME"); home && !home->empty()) return *home;
   passwd entry = {};
@@ -47,6 +49,18 @@ Result<std::map<std::string, std::string>> mirrors(const Arguments& arguments) {
     mirrors[std::string(host)] = parsed->str();
   }
   return mirrors;
+}
+
+// ARCHWAY_STALL_TIMEOUT: seconds without a byte after which a registry counts as stalled. For lines that are slower than
+// most, and for tests, which would rather not wait for half a minute.
+Result<std::chrono::milliseconds> stall_timeout(const Context& context, std::chrono::milliseconds otherwise) {
+  auto text = context.environment("ARCHWAY_STALL_TIMEOUT");
+  if (!text || text->empty()) return otherwise;
+  auto seconds = parse_uint(*text);
+  if (!seconds || *seconds < 1 || *seconds > kMaxStallSeconds) {
+    return usage_error("archway: ARCHWAY_STALL_TIMEOUT=" + *text + " is not a number of seconds from 1 to " + std::to_string(kMaxStallSeconds));
+  }
+  return std::chrono::milliseconds(*seconds * 1000);
 }
 
 // Root of the machine, not an ordinary user who is root of a user namespace (where every verb that runs or unpacks is).
@@ -105,6 +119,7 @@ Result<std::shared_ptr<RegistryClient>> make_registry_client(const Arguments& ar
   options.mirrors = TRY(mirrors(arguments));
   options.http.tls.ca_file = arguments.one_or("tls-ca", "");
   options.http.proxy = proxies(context);
+  options.http.stall_timeout = TRY(stall_timeout(context, options.http.stall_timeout));
   options.warn = [context](const std::string& text) { context.err("archway: warning from " + text + "\n"); };
   options.stop = context.stop;
   return RegistryClient::create(std::move(options));

@@ -155,6 +155,9 @@ Result<BlobUpload::Step> BlobUpload::judge(Result<std::unique_ptr<HttpResponse>>
   if (!sent.ok()) {
     if (sent.error().code != Code::Unavailable) return std::move(sent).error().within(what_);
     last_error_ = sent.error();
+    // An answer is waited for long. One that does not come twice will not come at all.
+    bool stalled = last_error_.message.find("no byte came for") != std::string::npos;
+    if (stalled && ++stalls_ > kMaxStalls) return std::move(sent).error().within(what_);
     return Step::Broken;
   }
   auto response = std::move(*sent);

@@ -12,6 +12,8 @@
 namespace archway {
 
 inline constexpr uint64_t kCarefulChunkBytes = 512 * 1024;
+// How often one blob's answer may stay away: it is waited for ten times as long as anything else.
+inline constexpr int kMaxStalls = 1;
 // After so much without trouble, careful chunks grow to twice their size, once trouble has struck only once.
 inline constexpr uint64_t kCarefulGrowthBytes = 64 << 20;
 
@@ -67,6 +69,7 @@ class BlobUpload {
   uint64_t reported_ = 0;              // to progress_
   uint64_t best_ = 0;                  // most that was ever confirmed
   uint64_t since_trouble_ = 0;
+  int stalls_ = 0;                     // answers that never came
   int failures_ = 0;                   // since best_ last grew
   bool chunks_refused_ = false;
   Error last_error_{Code::Unavailable, "the connection broke"};
