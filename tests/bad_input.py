@@ -147,12 +147,14 @@ class World:
                 words = pathlib.Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
                 environment = pathlib.Path("/proc", pid, "environ").read_bytes()
                 state = pathlib.Path("/proc", pid, "stat").read_text().rsplit(")", 1)[1].split()[0]
-                if state != "Z" and (self.cache.encode() in environment or MARK in words or self.cache in words):
+                if state != "Z" and (self.cache.encode() in environment or MARK in words or SLEEP in words or self.cache in words):
                     found.append("process %s: %s" % (pid, words))
         return found
 
 
 MARK = "archway-bad-input-%d" % os.getpid()  # in the command lines of what RUN starts
+
+SLEEP = "sleep %d" % (1_000_000 + os.getpid())  # a container's environment is not ours: its programs are known by their words
 
 
 # --- Images made by hand.
@@ -1106,13 +1108,15 @@ def killed(world):
     rng = random.Random(SEED)
     before = tag_of(world, world.registry + "/stopped:1")
     for turn in range(8):
-        context = world.context("FROM busybox\nRUN echo %s; (sleep 300 &) ; setsid sleep 300 & sleep 300 # %d\n" % (MARK, turn))
+        context = world.context("FROM busybox\nRUN echo %d; (%s &) ; setsid %s & %s\n" % (turn, SLEEP, SLEEP, SLEEP))
         process = subprocess.Popen([world.archway, "build", "--progress", "plain", "--build-context", "busybox=oci-layout://" + world.base, "--no-cache", "-t",
                                     world.registry + "/stopped:1", "--push", context], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=world.environment)
         if turn % 2 == 0:
-            wait_for(lambda: [p for p in world.processes() if "sleep 300" in p])
+            wait_for(lambda: [p for p in world.processes() if SLEEP in p])
         else:
             time.sleep(rng.uniform(0, 0.5))
+        if turn % 2 == 0:
+            world.check(any(SLEEP in p for p in world.processes()), "kill -9 during RUN, turn %d: it runs" % turn)
         process.kill()
         process.communicate()
         wait_for(lambda: not world.processes())
