@@ -19,7 +19,11 @@ skopeo() { [ -z "$have_skopeo" ] || command skopeo --insecure-policy "$@"; }
 build() { "$archway" build --progress plain "$@"; }
 
 # Every verb: help, version, unknown flags.
+mapfile -t verbs < <("$archway" --help | sed -n '/^Verbs:/,/^$/s/^  \(.\{15\}[^ ]*\) .*/\1/p' | sed 's/ *$//')
 for verb in build run inspect verify copy "index create" login logout "registry serve" "cache du" "cache prune" doctor; do
+  check "$verb is in the overview" grep -qxF "$verb" <(printf '%s\n' "${verbs[@]}")
+done
+for verb in "${verbs[@]}"; do
   says "$verb --help" 0 "Usage: archway $verb" "$archway" $verb --help
   says "$verb --version" 0 "archway " "$archway" $verb --version
   says "$verb with an unknown flag" 64 "unknown flag --no-such-flag" "$archway" $verb --no-such-flag
@@ -32,7 +36,6 @@ says "a nearly known flag" 64 "did you mean --platform?" "$archway" build --plat
 says "half a verb" 64 "registry serve" "$archway" registry
 says "a flag's value that is wrong" 64 "--platform" "$archway" build --platform linux/nothing/at/all .
 says "too many words" 64 "too many arguments" "$archway" inspect a b
-check "all verbs are in the overview" bash -c "'$archway' --help | grep -c '^  [a-z]' | grep -qx 12"
 
 # Two registries: ours with passwords, and Debian's docker-registry.
 command -v htpasswd >/dev/null && htpasswd -Bbc users ann secret 2>/dev/null || skip_all "htpasswd (apache2-utils) is absent"
@@ -48,7 +51,7 @@ if command -v docker-registry >/dev/null; then
   printf 'version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: %s/theirs\nhttp:\n  addr: 127.0.0.1:0\n  secret: test\n' "$folder" >registry.yml
   docker-registry serve registry.yml >theirs.log 2>&1 &
   servers+=($!)
-  until grep -q 'listening on 127' theirs.log; do kill -0 "${servers[-1]}" || exit 1; sleep 0.05; done
+  until grep -q 'listening on 127' theirs.log 2>/dev/null; do kill -0 "${servers[-1]}" || exit 1; sleep 0.05; done
   theirs=127.0.0.1:$(sed -n 's/.*listening on 127.0.0.1:\([0-9]*\).*/\1/p' theirs.log | head -1)
 fi
 [ -n "$theirs" ] || { theirs=$ours; echo "not tried: docker-registry (it is absent)"; }
@@ -91,6 +94,11 @@ says "--build-context of a layout and of an image" 0 "" build --platform $platfo
 check "both platforms' folders" test -s out-images/linux_amd64/copied -a -s out-images/linux_arm64/copied
 equal "arm64's is for aarch64" b7 "$(od -An -tx1 -j18 -N1 out-images/linux_arm64/bin/busybox | tr -d ' ')"
 equal "amd64's is for x86_64" 3e "$(od -An -tx1 -j18 -N1 out-images/linux_amd64/bin/busybox | tr -d ' ')"
+says "a context that is not there" 2 "is not a folder" build absent
+says "a context without a Dockerfile" 2 "no Dockerfile in extra" build extra
+says "RUN for another operating system" 2 "windows/amd64" build --platform windows/amd64 app
+printf 'FROM scratch\nCOPY kept.txt /\n' >other.Dockerfile
+says "COPY for another operating system" 0 sha256: build --platform windows/amd64 -f other.Dockerfile app
 says "an unknown context" 2 "nosuch" bash -c "printf 'FROM scratch\nCOPY --from=nosuch.invalid/x /a /\n' | '$archway' build -f - app"
 
 # build: outputs, each read by skopeo.

@@ -117,6 +117,8 @@ says "a program that is not executable" 126 "/etc/passwd" run --entrypoint /etc/
 says "a folder as program" 126 "/etc" run --entrypoint /etc "$registry/$me/program:1"
 says "no such image" 125 "absent" run "$registry/absent:1"
 says "no such platform" 125 "linux/s390x" run --platform linux/s390x "$registry/$me/program:1"
+says "a working directory that is not absolute" 64 "absolute" run -w here "$registry/$me/program:1"
+says "no such volume" 125 "/absent" run -v /absent:/mnt "$registry/$me/program:1"
 says "no such user" 125 "nobody-here" run -u nobody-here "$registry/$me/program:1"
 says "arguments and user" 0 "hello you from" run -u nobody "$registry/$me/program:1" you
 says "a volume and a working directory" 0 "Dockerfile" run -v "$folder/program:/mnt:ro" -w /mnt --entrypoint ls "$registry/$me/program:1"

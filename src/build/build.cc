@@ -39,6 +39,9 @@ Result<DockerfileText> read_dockerfile(const BuildRequest& request) {
   auto text = read_file(path, kMaxDockerfileBytes);
   if (!text.ok()) {
     Error error = std::move(text).error();
+    if (!request.dockerfile && !open_file(request.context, O_PATH | O_DIRECTORY).ok()) {
+      return Error{Code::NotFound, "the build context " + request.context + " is not a folder", "-f names a Dockerfile, the context is the folder that COPY reads from"};
+    }
     if (error.code == Code::NotFound && !request.dockerfile) {
       return Error{Code::NotFound, "no Dockerfile in " + request.context, "name it with -f, or give the folder that holds it"};
     }

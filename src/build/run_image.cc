@@ -42,6 +42,8 @@ Result<RanImage> run_image(const RunImageRequest& request, const RunOutput& outp
   BaseImages images(request.registry, store->blobs, *store->results, {contexts, request.pull, request.warn}, progress, stop);
   auto image = TRY(images.resolve(request.image, request.platform.value_or(host_platform())));
 
+  if (image->config.platform.os != "linux") return Error{Code::Unsupported, request.image + " is for " + image->config.platform.str() + ": only Linux programs can be run"};
+
   RunSpec spec;
   spec.arguments = TRY(command_of(request, image->config));
   spec.environment = environment_of(request, image->config);

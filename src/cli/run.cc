@@ -44,6 +44,7 @@ Result<build::RunImageRequest> make_request(const Arguments& arguments, const Co
   for (const std::string& volume : arguments.many("volume")) request.mounts.push_back(TRY(parse_volume(volume)));
   if (auto entrypoint = arguments.one("entrypoint")) request.entrypoint = entrypoint->empty() ? std::vector<std::string>{} : std::vector<std::string>{*entrypoint};
   request.working_directory = arguments.one("workdir");
+  if (request.working_directory && !request.working_directory->starts_with('/')) return usage_error("archway run: -w " + *request.working_directory + " is not an absolute path");
   request.user = arguments.one("user");
   std::string network = arguments.one_or("network", "host");
   if (network != "host" && network != "none" && network != "default") return usage_error("archway run: --network " + network + ": there is host and none");
