@@ -130,6 +130,16 @@ bool meets_all(const std::vector<kube::PodAffinityTerm>& terms, const Pod& pod) 
   return !terms.empty() && std::all_of(terms.begin(), terms.end(), [&](const auto& term) { return term_matches(term, pod, kNoLabels); });
 }
 
+// balanced_score() for the usual two resources and the rules up to 1.34, in the same steps.
+int64_t balanced_points(const kube::Resources& wanted, const NodeState& node) {
+  const kube::Resources& all = node.node->allocatable;
+  double cpu = static_cast<double>(node.requested.milli_cpu + wanted.milli_cpu) / static_cast<double>(all.milli_cpu);
+  double memory = static_cast<double>(node.requested.memory + wanted.memory) / static_cast<double>(all.memory);
+  if (cpu > 1) cpu = 1;
+  if (memory > 1) memory = 1;
+  return static_cast<int64_t>((1 - std::fabs((cpu - memory) / 2)) * static_cast<double>(kMaxNodeScore));
+}
+
 // The usual two resources, both counted once: what the quick formulas are for.
 bool usual(const std::vector<ResourceWeight>& resources) {
   return resources.size() == 2 && resources[0].name == "cpu" && resources[1].name == "memory" && resources[0].weight == 1 && resources[1].weight == 1;
@@ -282,7 +292,10 @@ void QuickEngine::look_at(Kind& kind, uint32_t index) {
   }
   points *= profile_->weight(Plugin::NodeResourcesFit);
   int64_t balance = profile_->weight(Plugin::NodeResourcesBalancedAllocation);
-  if (balance > 0 && !balances_nothing(*profile_, pod)) points += balance * balanced_score(*profile_, pod, node);
+  bool plain_balance = profile_->version_minor >= 35 || all.milli_cpu == 0 || all.memory == 0;
+  if (balance > 0 && (pod.requests.real.milli_cpu != 0 || pod.requests.real.memory != 0)) {
+    points += balance * (plain_balance ? balanced_score(*profile_, pod, node) : balanced_points(pod.requests.real, node));
+  }
   kind.points[index] = static_cast<int32_t>(points) + kind.image[index];
 }
 

@@ -21,6 +21,9 @@ class QuickEngine {
 
   // The first by name of the best nodes, exactly as decide(): or nullopt for "ask the plain way".
   std::optional<uint32_t> choose(const Pod& pod);
+  // Two pods of one kind get one answer as long as the version stays.
+  uint32_t kind_of(const Pod& pod);
+  size_t version() const { return log_.size(); }
   // To be told after every change of the cluster.
   void bound(const Pod& pod, uint32_t node);
   void unbound(const Pod& pod, uint32_t node);
@@ -40,7 +43,6 @@ class QuickEngine {
     size_t count = 0;
   };
 
-  uint32_t kind_of(const Pod& pod);
   void record(const Pod& pod, uint32_t node, int32_t delta);
   void prepare(Kind& kind);
   void prepare_spread(Kind& kind);

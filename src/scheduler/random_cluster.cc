@@ -74,9 +74,9 @@ Pod random_kind(Random& random, const RandomClusterOptions& options, int index) 
   kube::Container container;
   container.name = "c";
   container.image = "image-" + std::to_string(index % 50);
-  if (!random.percent(10)) container.requests.set("cpu", kMilli * (50 + 50 * random.below(20)));
-  if (!random.percent(10)) container.requests.set("memory", kMiB * (64 + 64 * random.below(30)));
-  if (options.kinds == 0) container.requests.set("cpu", kMilli * (50 + random.below(1000)));
+  if (!random.percent(10)) container.requests.set("cpu", kMilli * (50 + 50 * random.below(options.request_steps)));
+  if (!random.percent(10)) container.requests.set("memory", kMiB * (64 + 64 * random.below(options.request_steps)));
+  if (options.kinds == 0) container.requests.set("cpu", kMilli * (50 + random.below(50 * options.request_steps)));
   if (random.percent(2)) container.ports.push_back({"0.0.0.0", "TCP", 9000 + random.below(3)});
   spec->containers.push_back(std::move(container));
   spec->scheduler_name = "default-scheduler";

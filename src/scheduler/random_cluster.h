@@ -13,6 +13,7 @@ struct RandomClusterOptions {
   int running = 20, pending = 20;
   int kinds = 10;            // of pods; 0: no two alike
   bool priorities = false;   // and disruption budgets
+  int request_steps = 20;    // the largest request, in steps of 50m and 64Mi
   bool pod_affinity = true;  // a tenth of the kinds
 };
 

@@ -422,6 +422,15 @@ bool Simulation::try_place(Cluster& cluster, SimulatedPod& pod) {
     put(cluster, pod, *quick);
     return true;
   }
+  // Nominations and a nominated node of its own make a pod special.
+  bool repeatable = engine_ && pod.pod.nominated_node.empty() && !cluster.has_nominations();
+  if (repeatable) {
+    auto failed = failures_.find(engine_->kind_of(pod.pod));
+    if (failed != failures_.end() && failed->second.version == engine_->version()) {
+      pod.reason = failed->second.reason;
+      return false;
+    }
+  }
   Cycle cycle(profile_, cluster, pod.pod);
   Decision decision = decide(cycle);
   if (decision.chosen) {
@@ -430,7 +439,9 @@ bool Simulation::try_place(Cluster& cluster, SimulatedPod& pod) {
   }
   pod.reason = unavailable_message(decision, cluster.nodes().size());
   if (decision.pre_filter && decision.pre_filter->verdict == Verdict::Gated) return false;
-  return preempt_for(cluster, pod, cycle, decision);
+  if (preempt_for(cluster, pod, cycle, decision)) return true;
+  if (repeatable) failures_[engine_->kind_of(pod.pod)] = {engine_->version(), pod.reason};
+  return false;
 }
 
 void Simulation::schedule() {
@@ -459,6 +470,7 @@ void Simulation::schedule() {
     if (!progress) break;
   }
   engine_.reset();
+  failures_.clear();
   inventory_.objects = cluster.objects();
 }
 

@@ -101,6 +101,11 @@ class Simulation {
   std::optional<uint64_t> seed_;
   EngineKind engine_kind_;
   std::unique_ptr<QuickEngine> engine_;  // while pods are being placed
+  struct Failure {
+    size_t version;
+    std::string reason;
+  };
+  std::map<uint32_t, Failure> failures_;  // by kind: why nothing takes it, as long as nothing changes
 };
 
 // "0/8 nodes are available: 4 Insufficient cpu, ...", as kube-scheduler says it.
