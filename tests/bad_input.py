@@ -936,7 +936,13 @@ def in_small_disk(archway, mountpoint, base, registry):
     big = random_bytes.randbytes(8 << 20)
     ballast = os.path.join(mountpoint, "ballast")
 
+    def room():
+        disk = os.statvfs(mountpoint)
+        return disk.f_bavail * disk.f_frsize
+
     def fill(leave):
+        # The kernel gives a container's deleted files back a moment after its last process.
+        wait_for(lambda: room() > 5 << 20)
         with open(ballast, "wb") as f:
             with contextlib.suppress(OSError):
                 while True:
