@@ -139,9 +139,9 @@ TEST(Platform, ExplainsWhatThereIsInstead) {
 TEST(Platform, KnowsWhatCanBeBuiltFor) {
   EXPECT_TRUE(check_known(*parse_platform("linux/aarch64")).ok());
   EXPECT_TRUE(check_known(*parse_platform("linux/arm/v7")).ok());
-  EXPECT_EQ(check_known(*parse_platform("linux/amr64")).error().message, "linux/amr64: there is no architecture \"amr64\"; did you mean arm64?");
+  EXPECT_EQ(check_known(*parse_platform("linux/amr64")).error().message, "linux/amr64: there is no architecture \"amr64\"; did you mean amd64?");
   EXPECT_EQ(check_known(*parse_platform("linus/arm64")).error().message, "linus/arm64: there is no operating system \"linus\"; did you mean linux?");
-  EXPECT_EQ(check_known(*parse_platform("plan/nine")).error().message.substr(0, 41), "plan/nine: there is no operating system \"p");
+  EXPECT_EQ(check_known(*parse_platform("plan/nine")).error().message.substr(0, 42), "plan/nine: there is no operating system \"p");
 }
 
 }  // namespace archway
