@@ -110,7 +110,7 @@ Result<void> mount_root(const RootFilesystem& root, const std::string& skeleton_
 
 void forget_volatile(const RootFilesystem& root) {
   if (root.work_dir.empty()) return;
-  std::string incompatible = root.work_dir + "/work/incompat";
+  std::string incompatible = root.work_dir + "/work" "/incompat";
   (void)::unlink((incompatible + "/volatile/dirty").c_str());
   (void)::rmdir((incompatible + "/volatile").c_str());
   (void)::rmdir(incompatible.c_str());
