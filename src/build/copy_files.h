@@ -55,7 +55,7 @@ class CopyFiles {
   std::stop_token stop_;
 };
 
-// The owner that --chown (or USER, for WORKDIR) names, by the /etc/passwd and /etc/group that `read` gives ("" where absent). As BuildKit does: an
+// The owner that --chown (or USER, for WORKDIR) names, by the /etc/passwd and /etc/group that `read` gives ("" where absent; it bounds their size). As BuildKit does: an
 // unknown name is 0; a number alone is its own group; a name alone has its primary group.
 Result<Owner> resolve_owner(std::string_view text, const std::function<Result<std::string>(const std::string& path)>& read);
 

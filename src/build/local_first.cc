@@ -36,7 +36,7 @@ Result<std::unique_ptr<Source>> LocalFirstProvider::open(const Descriptor& blob)
   if (store_->has(blob.digest)) return store_->open(blob);
   auto source = TRY(remote_->open(blob));
   bool small = is_index(blob.media_type) || is_manifest(blob.media_type) || blob.media_type == media_type::kOciConfig || blob.media_type == media_type::kDockerConfig;
-  if (!keep_all_ && !small) return source;
+  if (!small) return source;
   auto writer = TRY(store_->begin(blob.digest.algorithm()));
   return std::unique_ptr<Source>(std::make_unique<KeepingSource>(std::move(source), std::move(writer), blob));
 }

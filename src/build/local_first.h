@@ -1,25 +1,21 @@
 #pragma once
 
-#include <atomic>
 #include <memory>
 
 #include "image/content.h"
 
 namespace archway::build {
 
-// Blobs from the local store where it has them, else from where they are. Small ones (manifests, configurations) are kept on the way,
-// and so is everything once keep_all() was called: for outputs that need the bytes of base layers a second time.
+// Blobs from the local store where it has them, else from where they are. Small ones (manifests, configurations) are kept on the way.
 class LocalFirstProvider final : public Provider {
  public:
   LocalFirstProvider(std::shared_ptr<BlobStore> store, std::shared_ptr<Provider> remote) : store_(std::move(store)), remote_(std::move(remote)) {}
   Result<std::unique_ptr<Source>> open(const Descriptor& blob) override;
   std::optional<Reference> origin(const Descriptor& blob) override { return remote_->origin(blob); }
-  void keep_all() { keep_all_ = true; }
 
  private:
   std::shared_ptr<BlobStore> store_;
   std::shared_ptr<Provider> remote_;
-  std::atomic<bool> keep_all_ = false;
 };
 
 }  // namespace archway::build

@@ -558,7 +558,7 @@ class Lowering {
     shown += " " + destination;
     op.destination = normalize_keep_slash(stage.config.working_dir.empty() ? "/" : stage.config.working_dir, destination);
     Node node;
-    node.source = TRY(copy_source(copy, stage, index));
+    node.source = TRY(copy_source(copy, index));
     node.op = std::move(op);
     node.parent = stage.root;
     node.name = step_name(stage, progress, instruction.original);
@@ -574,7 +574,7 @@ class Lowering {
            source.starts_with("ssh://");
   }
 
-  Result<NodeId> copy_source(const Copy& copy, const StageState& stage, size_t index) {
+  Result<NodeId> copy_source(const Copy& copy, size_t index) {
     if (copy.from.empty()) return graph_.add(Node{.op = LocalOp{"context"}, .name = "context"});
     if (copy.from.find('$') != std::string::npos) {
       return Error{Code::Invalid, "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround"};
@@ -592,7 +592,6 @@ class Lowering {
       return from.root;
     }
     if (copy.from == "scratch") return graph_.add(Node{.op = ScratchOp{}, .name = "scratch"});
-    (void)stage;
     auto image = TRY(resolve_base_(copy.from, target_));
     return graph_.add(Node{.op = BaseOp{image}, .name = "FROM " + image->name});
   }

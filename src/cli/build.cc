@@ -109,13 +109,11 @@ Result<BuildRequest> make_request(const Arguments& arguments, const Context& con
   return request;
 }
 
-Json descriptor_summary(const Descriptor& descriptor) { return descriptor_json(descriptor); }
-
 // What docker buildx writes with --metadata-file, and each platform's own digest.
 Json metadata(const BuildReport& report) {
   Json json = Json::object();
   if (report.images.size() == 1) json.set("containerimage.config.digest", report.images[0].config.digest.str());
-  json.set("containerimage.descriptor", descriptor_summary(report.root.descriptor));
+  json.set("containerimage.descriptor", descriptor_json(report.root.descriptor));
   json.set("containerimage.digest", report.root.descriptor.digest.str());
   if (!report.names.empty()) json.set("image.name", join(report.names, ","));
   Json platforms = Json::object();
