@@ -1,5 +1,6 @@
-// Runs a fuzz target without libFuzzer: `name_fuzz -seconds N CORPUS_DIR...` (or single files). First every input as it is, then
-// mutations of them for N seconds, from a fixed seed. What it looks for are sanitizer reports and failed CHECKs.
+// Runs a fuzz target without libFuzzer, by two of its flags: `name_fuzz -runs=N -max_total_time=SECONDS CORPUS_DIR...` (or single
+// files). First every input as it is, then N mutations of them from a fixed seed (without -runs: as many as fit in the time), so
+// that the same N finds the same things on every machine. What it looks for are sanitizer reports and failed CHECKs.
 // The input being tried is in ./<program>.crash when one happens.
 #include <signal.h>
 #include <unistd.h>
@@ -122,9 +123,12 @@ class Mutator {
 
 int main(int argc, char** argv) {
   double seconds = 0;
+  uint64_t runs = 0;
   std::vector<std::string> places;
   for (int i = 1; i < argc; i++) {
-    if (std::strcmp(argv[i], "-seconds") == 0 && i + 1 < argc) seconds = std::atof(argv[++i]);
+    if (std::sscanf(argv[i], "-max_total_time=%lf", &seconds) == 1) continue;
+    unsigned long long number = 0;
+    if (std::sscanf(argv[i], "-runs=%llu", &number) == 1) runs = number;
     else places.emplace_back(argv[i]);
   }
   crash_path = std::filesystem::path(argv[0]).filename().string() + ".crash";
@@ -142,7 +146,9 @@ int main(int argc, char** argv) {
   Mutator mutator(1);
   uint64_t tries = 0;
   size_t seeds = pool.size();
-  for (Clock::time_point end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds)); Clock::now() < end; tries++) {
+  Clock::time_point end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  auto goes_on = [&] { return (runs == 0 || tries < runs) && (seconds == 0 ? runs != 0 : Clock::now() < end); };
+  for (; goes_on(); tries++) {
     std::string input = mutator.mutate(pool[mutator.below(pool.size())], pool[mutator.below(pool.size())]);
     run(input);
     // Some mutants are mutated further, so that it does not stay beside its seeds.

@@ -164,7 +164,13 @@ struct Handler {
   bool on_number_part(string_view, error_code&) { return true; }
   bool on_int64(std::int64_t value, string_view, error_code&) { return add(Json(value)), true; }
   bool on_uint64(std::uint64_t value, string_view, error_code&) { return add(Json(static_cast<double>(value))), true; }
-  bool on_double(double value, string_view, error_code&) { return add(Json(value)), true; }
+  // The parser's own conversion may be off in the last bits, and then a value changes each time it is written and read.
+  // The document is one buffer, so `digits` is the whole number. What from_chars finds out of range keeps the parser's answer.
+  bool on_double(double value, string_view digits, error_code&) {
+    double exact = 0;
+    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), exact);
+    return add(Json(error == std::errc() && end == digits.data() + digits.size() ? exact : value)), true;
+  }
   bool on_bool(bool value, error_code&) { return add(Json(value)), true; }
   bool on_null(error_code&) { return add(Json()), true; }
   bool on_comment_part(string_view, error_code&) { return true; }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 namespace archway {
 namespace {
 
@@ -11,6 +13,18 @@ TEST(Json, ReadsWhatItWrites) {
   EXPECT_EQ(to_json(value), text);
   EXPECT_EQ(value["b"]["c"].integer(), INT64_MAX);
   EXPECT_EQ(value["nowhere"]["at all"].string(), "");
+}
+
+TEST(Json, NumbersKeepTheirLastBit) {
+  for (std::string text : {"0.1", "1.7976931348623157e+308", "5e-324", "2.2250738585072011e-308", "6.02214076e+23", "-9007199254740993.5",
+                           "123456789012345680000", "0.30000000000000004", "8.41e+21", "1e-7"}) {
+    std::string once = to_json(parse_json(text).value());
+    EXPECT_EQ(to_json(parse_json(once).value()), once) << text;
+    EXPECT_EQ(parse_json(text).value().number(), std::strtod(text.c_str(), nullptr)) << text;
+  }
+  // Out of range is no error, as in most readers.
+  EXPECT_TRUE(parse_json("1e999").ok());
+  EXPECT_TRUE(parse_json("1e-999").ok());
 }
 
 TEST(Json, LastOfEqualNamesCounts) {

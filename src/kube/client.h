@@ -1,0 +1,75 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "format/json.h"
+#include "kube/kubeconfig.h"
+#include "net/http_client.h"
+
+namespace archway::kube {
+
+// A resource of the API, as its paths name it.
+struct Resource {
+  std::string group, version, plural;  // "apps", "v1", "deployments"; group "" for the core
+  std::string kind;                    // "Deployment"
+  bool namespaced = true;
+  // "/apis/apps/v1/namespaces/NS/deployments/NAME/SUBRESOURCE"; parts that are "" are left out.
+  std::string path(const std::string& name_space = {}, const std::string& name = {}, const std::string& subresource = {}) const;
+  bool operator==(const Resource&) const = default;
+};
+namespace resources {
+Resource pods(); Resource nodes(); Resource namespaces(); Resource secrets(); Resource service_accounts(); Resource config_maps(); Resource events();
+Resource services(); Resource deployments(); Resource replica_sets(); Resource stateful_sets(); Resource daemon_sets(); Resource jobs(); Resource cron_jobs();
+Resource replication_controllers(); Resource pod_disruption_budgets(); Resource priority_classes(); Resource leases();
+Resource persistent_volumes(); Resource persistent_volume_claims(); Resource storage_classes(); Resource csi_nodes();
+Resource mutating_webhook_configurations(); Resource custom_resource_definitions();
+}
+
+struct WatchEvent {
+  enum class Type { Added, Modified, Deleted, Bookmark } type;
+  Json object;
+};
+
+struct ListOptions {
+  std::string label_selector = {}, field_selector = {};
+  size_t page = 500;
+};
+
+// The Kubernetes API over HTTP, as client-go would: lists in pages, retries of 429 and 5xx by Retry-After, the exec plugin asked again on
+// 401. Thread safe. Errors carry the API's Status message: Unauthorized (401), Denied as Unauthorized with "forbidden" in the text (403),
+// NotFound (404), Exists (409 on create), Conflict..., Unavailable (nobody answers; 5xx).
+class Client {
+ public:
+  static Result<std::shared_ptr<Client>> connect(ClusterAccess access, HttpClientOptions http = {});
+  virtual ~Client() = default;
+  virtual const ClusterAccess& access() const = 0;
+
+  virtual Result<std::string> server_version(std::stop_token stop = {}) = 0;  // "v1.34.1"
+  // All resources the server serves that can be listed, preferred versions (for templates of custom resources).
+  virtual Result<std::vector<Resource>> discover(std::stop_token stop = {}) = 0;
+  // Each object as it comes, page by page, with kind and apiVersion filled in; `name_space` "" is all. Returns the list's resourceVersion.
+  // A page that has expired (410) is asked for again from the start, objects seen twice come once.
+  virtual Result<std::string> list(const Resource& resource, const std::string& name_space, const ListOptions& options,
+                                   const std::function<Result<void>(Json)>& each, std::stop_token stop = {}) = 0;
+  virtual Result<Json> get(const Resource& resource, const std::string& name_space, const std::string& name, std::stop_token stop = {}) = 0;
+  virtual Result<Json> create(const Resource& resource, const std::string& name_space, const Json& object, bool dry_run = false, std::stop_token stop = {}) = 0;
+  virtual Result<Json> replace(const Resource& resource, const std::string& name_space, const std::string& name, const Json& object, std::stop_token stop = {}) = 0;
+  // `type`: "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json", "application/apply-patch+yaml"
+  virtual Result<Json> patch(const Resource& resource, const std::string& name_space, const std::string& name, const std::string& type, const std::string& body,
+                             bool dry_run = false, std::stop_token stop = {}) = 0;
+  virtual Result<void> remove(const Resource& resource, const std::string& name_space, const std::string& name, std::stop_token stop = {}) = 0;
+  // The end of a container's log.
+  virtual Result<std::string> log(const std::string& name_space, const std::string& pod, const std::string& container, bool previous, size_t tail_lines,
+                                  std::stop_token stop = {}) = 0;
+  // Until stopped: lists, then watches, then lists again where the history is gone; reconnects with backoff. Errors of `each` end it.
+  virtual Result<void> watch(const Resource& resource, const std::string& name_space, const ListOptions& options,
+                             const std::function<Result<void>(const WatchEvent&)>& each, std::stop_token stop) = 0;
+};
+
+}  // namespace archway::kube
