@@ -49,8 +49,11 @@ struct Remedy {
     DropDockerfileDefault,   // ARG TARGETARCH=amd64 -> ARG TARGETARCH
     DropBuildPlatform,       // the final stage's --platform=$BUILDPLATFORM goes
     ArchitectureInUrl,       // amd64 or x86_64 in a download URL -> ${TARGETARCH} (or a case where names differ)
+    RenameArchLabel,         // the key at place, beta.kubernetes.io/arch or /os -> `replacement`
+    MoveIntoPodSpec,         // the member at place (nodeSelector, tolerations, affinity) moves to the pod's spec, where it has an effect
+    DropPlatform,            // the line `platform: linux/amd64` of a compose service, FROM's constant --platform
   } kind = Kind::None;
-  std::string replacement;
+  std::string replacement;       // of ReplaceImage: what to write at place, no more (a tag where the place is a tag's); of AddToleration: "key=value:Effect"
   std::vector<Platform> platforms;
   std::string why;
 };
