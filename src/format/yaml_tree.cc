@@ -155,11 +155,15 @@ class TreeReader {
     for (int left = (anchor ? 1 : 0) + (tag ? 1 : 0);;) {
       at = after_space(at);
       if (left-- == 0 || at >= text_.size()) break;
-      bool verbatim = text_.substr(at).starts_with("!<");
-      while (at < text_.size() && !is_blank(text_[at]) && (verbatim ? text_[at] != '>' : !std::strchr(",[]{}", text_[at]))) ++at;
-      if (verbatim && at < text_.size()) ++at;
+      at = text_[at] == '&' ? at + 1 + node.anchor.size() : after_tag(at);
     }
     move_begin(node, at);
+  }
+
+  size_t after_tag(size_t at) const {
+    bool verbatim = text_.substr(at).starts_with("!<");
+    while (at < text_.size() && !is_blank(text_[at]) && (verbatim ? text_[at] != '>' : !std::strchr(",[]{}", text_[at]))) ++at;
+    return verbatim && at < text_.size() ? at + 1 : at;
   }
 
   size_t after_space(size_t at) const {
@@ -224,12 +228,16 @@ class TreeReader {
   // libyaml ends a block scalar at the next token. Unless its header says "+", the empty lines behind it are not its own;
   // the last line's end never is.
   size_t block_end(const YamlNode& node) const {
-    size_t end = node.end;
     bool keeps = false;
-    for (size_t i = node.begin + 1; i < end && !is_blank(text_[i]); ++i) keeps = keeps || text_[i] == '+';
-    if (!keeps) {
+    for (size_t i = node.begin + 1; i < node.end && !is_blank(text_[i]); ++i) keeps = keeps || text_[i] == '+';
+    std::string_view value = node.text;
+    if (value.ends_with('\n')) value.remove_suffix(1);
+    size_t shown = value.find_last_not_of(" \t\n") + 1;
+    std::string_view blanks = value.substr(shown);  // that end the last line; a line of nothing else is rare
+    size_t end = node.end;
+    if (!keeps && blanks.find('\n') == blanks.npos && (shown > 0 || blanks.empty())) {
       while (end > node.begin + 1 && is_blank(text_[end - 1])) --end;
-      return end;
+      return end + blanks.size();
     }
     if (end > node.begin + 1 && text_[end - 1] == '\n') --end;
     if (end > node.begin + 1 && text_[end - 1] == '\r') --end;
