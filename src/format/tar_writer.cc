@@ -26,12 +26,12 @@ char flag_of(TarType type) {
   return '0';
 }
 
-bool is_ascii(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return c > 0; });
-}
+// A char is signed on x86-64 and unsigned on arm64.
+bool fits_ascii_field(unsigned char c) { return c > 0 && c < 0x80; }
+bool is_ascii(std::string_view text) { return std::ranges::all_of(text, fits_ascii_field); }
 std::string only_ascii(std::string_view text) {
   std::string kept;
-  std::ranges::copy_if(text, std::back_inserter(kept), [](char c) { return c > 0; });
+  std::ranges::copy_if(text, std::back_inserter(kept), fits_ascii_field);
   return kept;
 }
 
