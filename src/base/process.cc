@@ -53,6 +53,17 @@ std::vector<char*> c_strings(const std::vector<std::string>& strings) {
   return pointers;
 }
 
+std::vector<std::string> environment_of(const ProcessOptions& options) {
+  std::vector<std::string> all = options.environment.value_or(std::vector<std::string>{});
+  for (char** entry = environ; !options.environment && *entry; entry++) all.emplace_back(*entry);
+  for (const std::string& more : options.more_environment) {
+    std::string prefix = more.substr(0, more.find('=')) + "=";
+    std::erase_if(all, [&](const std::string& entry) { return entry.starts_with(prefix); });
+    all.push_back(more);
+  }
+  return all;
+}
+
 }  // namespace
 
 Result<ProcessResult> run_process(const std::vector<std::string>& arguments, const ProcessOptions& options, std::stop_token stop) {
@@ -77,8 +88,9 @@ Result<ProcessResult> run_process(const std::vector<std::string>& arguments, con
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   pid_t pid = -1;
   auto argv = c_strings(arguments);
-  auto envp = c_strings(options.environment.value_or(std::vector<std::string>{}));
-  int failed = ::posix_spawn(&pid, program->c_str(), &actions, &attributes, argv.data(), options.environment ? envp.data() : environ);
+  auto environment = environment_of(options);
+  auto envp = c_strings(environment);
+  int failed = ::posix_spawn(&pid, program->c_str(), &actions, &attributes, argv.data(), envp.data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (failed != 0) return errno_error("running " + *program, failed);

@@ -13,6 +13,7 @@ namespace archway {
 struct ProcessOptions {
   std::string input = {};                                   // given on standard input
   std::optional<std::vector<std::string>> environment = {};  // "K=V"; none: inherited
+  std::vector<std::string> more_environment = {};           // "K=V", in place of or added to that
   std::string directory = {};
   std::chrono::milliseconds timeout = std::chrono::minutes(2);
   uint64_t output_limit_bytes = 16 << 20;                   // per stream; more is an error

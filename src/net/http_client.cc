@@ -154,6 +154,8 @@ class Exchange final : public HttpResponse, private Source {
   Result<void> set_headers(const HttpRequest& request);
   void set_body(const HttpRequest& request);
   void set_tls();
+  void set_blob(CURLoption option, const std::string& pem);
+  void set_target(const Url& url);
   void set_proxy(const Url& url);
 
   void perform();
@@ -183,6 +185,8 @@ class Exchange final : public HttpResponse, private Source {
   std::stop_token stop_;
   std::string shown_;  // for messages; no query, which may hold a signature
   curl_slist* header_list_ = nullptr;
+  curl_slist* connect_to_ = nullptr;
+  std::string host_header_;  // where the URL names somebody else
   char curl_message_[CURL_ERROR_SIZE] = {};
   bool fresh_connection_ = false;
 
@@ -190,7 +194,7 @@ class Exchange final : public HttpResponse, private Source {
   Source* body_source_ = nullptr;  // until the head has come
   std::optional<uint64_t> body_left_;
   bool request_sent_ = true;
-  std::optional<milliseconds> response_timeout_;
+  std::optional<milliseconds> response_timeout_, stall_timeout_;
 
   bool head_done_ = false;
   size_t head_bytes_ = 0;
@@ -215,6 +219,7 @@ Exchange::~Exchange() {
   settle();
   lane_.reset();
   curl_slist_free_all(header_list_);
+  curl_slist_free_all(connect_to_);
 }
 
 // After the transfer's end, and never while a stop_callback knows the lane: it goes back, or, after a failure, is closed.
@@ -247,7 +252,7 @@ Result<void> Exchange::set_options(const HttpRequest& request) {
   const HttpClientOptions& options = client_->options();
   bool token = !request.method.empty() && std::all_of(request.method.begin(), request.method.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
   if (!token) return Error{Code::Invalid, "\"" + request.method + "\" is no HTTP method"};
-  set(CURLOPT_URL, request.url.str().c_str());
+  set_target(request.url);
   set(CURLOPT_PROTOCOLS_STR, "http,https");
   set(CURLOPT_PATH_AS_IS, 1L);
   set(CURLOPT_NOSIGNAL, 1L);
@@ -276,11 +281,30 @@ Result<void> Exchange::set_options(const HttpRequest& request) {
   return set_headers(request);
 }
 
+// libcurl asks for and verifies the name in the URL. Another name therefore goes into the URL, the connection is led to
+// where the caller wants it, and the Host header says what it would have said.
+void Exchange::set_target(const Url& url) {
+  const std::string& name = client_->options().tls.server_name;
+  if (url.scheme != "https" || name.empty() || name == url.host) {
+    set(CURLOPT_URL, url.str().c_str());
+    return;
+  }
+  Url named = url;
+  named.host = to_lower(name);
+  auto authority = [](const Url& of) { return of.host.find(':') == std::string::npos ? of.host : "[" + of.host + "]"; };
+  std::string port = std::to_string(url.port);
+  connect_to_ = curl_slist_append(nullptr, (authority(named) + ":" + port + ":" + authority(url) + ":" + port).c_str());
+  CHECK(connect_to_ != nullptr);
+  set(CURLOPT_CONNECT_TO, connect_to_);
+  set(CURLOPT_URL, named.str().c_str());
+  host_header_ = url.port == 443 ? authority(url) : authority(url) + ":" + port;
+}
+
 // Set always: an unset proxy would make libcurl look into the environment.
 void Exchange::set_proxy(const Url& url) {
   const ProxyOptions& proxy = client_->options().proxy;
   const std::string& chosen = url.scheme == "https" ? proxy.https : proxy.http;
-  set(CURLOPT_PROXY, is_loopback_host(url.host) ? "" : chosen.c_str());
+  set(CURLOPT_PROXY, is_loopback_host(url.host) && !proxy.for_loopback ? "" : chosen.c_str());
   set(CURLOPT_NOPROXY, proxy.no_proxy.c_str());
 }
 
@@ -295,6 +319,13 @@ void Exchange::set_tls() {
   if (!tls.ca_file.empty()) set(CURLOPT_CAINFO, tls.ca_file.c_str());
   if (!tls.client_cert_file.empty()) set(CURLOPT_SSLCERT, tls.client_cert_file.c_str());
   if (!tls.client_key_file.empty()) set(CURLOPT_SSLKEY, tls.client_key_file.c_str());
+  if (!tls.ca_pem.empty()) {
+    set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
+    set(CURLOPT_CAINFO, static_cast<const char*>(nullptr));
+    set_blob(CURLOPT_CAINFO_BLOB, tls.ca_pem);
+  }
+  if (!tls.client_cert_pem.empty()) set_blob(CURLOPT_SSLCERT_BLOB, tls.client_cert_pem);
+  if (!tls.client_key_pem.empty()) set_blob(CURLOPT_SSLKEY_BLOB, tls.client_key_pem);
   set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   if (tls.insecure_skip_verify) {
     set(CURLOPT_SSL_VERIFYPEER, 0L);
@@ -302,8 +333,14 @@ void Exchange::set_tls() {
   }
 }
 
+void Exchange::set_blob(CURLoption option, const std::string& pem) {
+  curl_blob blob = {const_cast<char*>(pem.data()), pem.size(), CURL_BLOB_NOCOPY};  // the client outlives the exchange
+  set(option, &blob);
+}
+
 void Exchange::set_body(const HttpRequest& request) {
   response_timeout_ = request.response_timeout;
+  stall_timeout_ = request.stall_timeout;
   if (request.method == "HEAD") {
     set(CURLOPT_NOBODY, 1L);
     return;
@@ -343,6 +380,7 @@ Result<void> Exchange::set_headers(const HttpRequest& request) {
   }
   // An Expect would cost a round trip, or a second with servers that do not know it.
   append("Expect:");
+  if (!host_header_.empty() && !request.headers.find("Host")) append("Host: " + host_header_);
   if (!request.headers.find("Content-Type")) append("Content-Type:");
   set(CURLOPT_HTTPHEADER, header_list_);
   return {};
@@ -424,7 +462,7 @@ void Exchange::perform() {
 }
 
 milliseconds Exchange::patience() const {
-  milliseconds stall = client_->options().stall_timeout;
+  milliseconds stall = stall_timeout_.value_or(client_->options().stall_timeout);
   return request_sent_ && !head_done_ && response_timeout_ ? std::max(stall, *response_timeout_) : stall;
 }
 

@@ -17,12 +17,16 @@ struct TlsOptions {
   std::string ca_file = {};            // besides the system's
   std::string client_cert_file = {}, client_key_file = {};
   bool insecure_skip_verify = false;
+  // PEM itself in place of files. Where `ca_pem` is set, nobody else is trusted: a cluster's own authority.
+  std::string ca_pem = {}, client_cert_pem = {}, client_key_pem = {};
+  std::string server_name = {};        // asked for (SNI) and verified in place of the URL's host
 };
 
 // As HTTP_PROXY, HTTPS_PROXY and NO_PROXY have them (curl's syntax). Only cli reads the environment. Loopback hosts
-// are never asked through a proxy, as Go's programs have it.
+// are never asked through a proxy, as Go's programs have it, unless somebody says so by name (a kubeconfig's proxy-url).
 struct ProxyOptions {
   std::string http = {}, https = {}, no_proxy = {};
+  bool for_loopback = false;
 };
 
 struct HttpClientOptions {
@@ -45,6 +49,8 @@ struct HttpRequest {
   // How long the server may think between the last byte of the request and the response's head, where that is not
   // the client's stall_timeout: a registry hashes and moves a layer before it answers the PUT that ends it.
   std::optional<std::chrono::milliseconds> response_timeout = {};
+  // How long the answer may be silent, where that is not the client's: a watch has nothing to say for minutes.
+  std::optional<std::chrono::milliseconds> stall_timeout = {};
   bool fresh_connection = false;  // neither reuse a connection nor leave it for others
 };
 
