@@ -36,17 +36,31 @@ struct WatchEvent {
   Json object;
 };
 
+inline constexpr uint64_t kMaxListPageBytes = 1u << 30;    // a server may ignore how long a page was to be
+inline constexpr uint64_t kMaxObjectBytes = 64 << 20;      // etcd takes 1.5 MiB
+inline constexpr uint64_t kMaxWatchEventBytes = 64 << 20;
+inline constexpr uint64_t kMaxLogBytes = 1 << 20;
+
+// How requests wait; tests bring their own.
+struct ClientTiming {
+  Clock* clock = nullptr;  // null: the system's. For credentials that expire
+  // Returns early when asked to stop. Empty: really waits.
+  std::function<void(std::chrono::milliseconds, std::stop_token)> sleep = {};
+};
+
 struct ListOptions {
   std::string label_selector = {}, field_selector = {};
   size_t page = 500;
 };
 
 // The Kubernetes API over HTTP, as client-go would: lists in pages, retries of 429 and 5xx by Retry-After, the exec plugin asked again on
-// 401. Thread safe. Errors carry the API's Status message: Unauthorized (401), Denied as Unauthorized with "forbidden" in the text (403),
-// NotFound (404), Exists (409 on create), Conflict..., Unavailable (nobody answers; 5xx).
+// 401. Thread safe. Errors carry the API's Status message: Unauthorized (401, and 403 with "forbidden" in the text), NotFound (404),
+// Exists (409 AlreadyExists), Mismatch (any other 409: somebody else changed the object; read it again), Invalid (400, 422),
+// Unsupported (405, 406, 415), Unavailable (nobody answers; 429 and 5xx after all retries).
 class Client {
  public:
-  static Result<std::shared_ptr<Client>> connect(ClusterAccess access, HttpClientOptions http = {});
+  // Asks nobody yet. `http`'s TLS options and proxy give way to those of `access`.
+  static Result<std::shared_ptr<Client>> connect(ClusterAccess access, HttpClientOptions http = {}, ClientTiming timing = {});
   virtual ~Client() = default;
   virtual const ClusterAccess& access() const = 0;
 
@@ -67,7 +81,9 @@ class Client {
   // The end of a container's log.
   virtual Result<std::string> log(const std::string& name_space, const std::string& pod, const std::string& container, bool previous, size_t tail_lines,
                                   std::stop_token stop = {}) = 0;
-  // Until stopped: lists, then watches, then lists again where the history is gone; reconnects with backoff. Errors of `each` end it.
+  // Until stopped (which is no error): lists (each object comes as Added), then watches, then lists again where the history is gone: what
+  // changed meanwhile comes as Added or Modified, what went as Deleted, with its name only. Reconnects with backoff. Ends with the errors of
+  // `each`, and of a first list or watch that will never do (Unauthorized, NotFound, Invalid).
   virtual Result<void> watch(const Resource& resource, const std::string& name_space, const ListOptions& options,
                              const std::function<Result<void>(const WatchEvent&)>& each, std::stop_token stop) = 0;
 };

@@ -17,6 +17,7 @@ struct ExecPlugin {
   std::vector<std::string> arguments;
   std::vector<std::pair<std::string, std::string>> environment;
   bool provide_cluster_info = false;
+  std::string cluster_config = {};  // JSON that the plugin is given with the cluster ("" for none)
 };
 
 struct ClusterAccess {
@@ -29,6 +30,9 @@ struct ClusterAccess {
   std::string username, password;
   std::string impersonate_user;
   std::optional<ExecPlugin> exec;
+  std::string impersonate_uid = {};
+  std::vector<std::string> impersonate_groups = {};
+  std::vector<std::pair<std::string, std::string>> impersonate_extra = {};
 };
 
 struct KubeconfigRequest {
@@ -36,7 +40,11 @@ struct KubeconfigRequest {
   std::string context;             // --context; "" for current-context
   bool in_cluster_fallback = true; // where no file is there: /var/run/secrets/kubernetes.io/serviceaccount
   std::function<std::optional<std::string>(const std::string&)> environment;
+  std::string service_account_dir = "/var/run/secrets/kubernetes.io/serviceaccount";
 };
+
+inline constexpr uint64_t kMaxKubeconfigBytes = 16 << 20;
+inline constexpr uint64_t kMaxCredentialFileBytes = 1 << 20;  // a certificate bundle, a key, a token
 
 // Relative paths are relative to their file. Errors name file, context, cluster or user: NotFound, Invalid.
 Result<ClusterAccess> load_kubeconfig(const KubeconfigRequest& request);
