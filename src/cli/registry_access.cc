@@ -111,7 +111,7 @@ std::string state_root(const Context& context) {
   return home(context) + "/.local/share/archway";
 }
 
-Result<std::shared_ptr<RegistryClient>> make_registry_client(const Arguments& arguments, const Context& context) {
+Result<RegistryOptions> registry_options(const Arguments& arguments, const Context& context) {
   RegistryOptions options;
   options.docker_config = TRY(DockerConfig::load(docker_config_path(context)));
   for (const std::string& host : arguments.many("plain-http")) options.plain_http.insert(host);
@@ -122,6 +122,11 @@ Result<std::shared_ptr<RegistryClient>> make_registry_client(const Arguments& ar
   options.http.stall_timeout = TRY(stall_timeout(context, options.http.stall_timeout));
   options.warn = [context](const std::string& text) { context.err("archway: warning from " + text + "\n"); };
   options.stop = context.stop;
+  return options;
+}
+
+Result<std::shared_ptr<RegistryClient>> make_registry_client(const Arguments& arguments, const Context& context) {
+  auto options = TRY(registry_options(arguments, context));
   return RegistryClient::create(std::move(options));
 }
 

@@ -10,6 +10,8 @@ namespace archway::cli {
 
 // A RegistryClient as flags and environment have it: ~/.docker/config.json (or DOCKER_CONFIG), proxies, mirrors, plain HTTP.
 Result<std::shared_ptr<RegistryClient>> make_registry_client(const Arguments& arguments, const Context& context);
+// What such a client is made of.
+Result<RegistryOptions> registry_options(const Arguments& arguments, const Context& context);
 std::string docker_config_path(const Context& context);
 // "https://example.org/v1/", "example.org" -> "example.org"; docker.io by any of its names. For login and logout.
 Result<std::string> registry_host(const std::string& spelling);

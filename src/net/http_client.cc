@@ -2,6 +2,8 @@
 
 #include <curl/curl.h>
 #include <dirent.h>
+#include <netdb.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -24,6 +26,7 @@ inline constexpr size_t kMaxHeadBytes = 256 * 1024;
 inline constexpr size_t kMaxBufferedBytes = 2 << 20;
 inline constexpr long kReceiveBufferBytes = 512 * 1024;  // libcurl's maximum
 inline constexpr long kSendBufferBytes = 2 << 20;        // likewise
+inline constexpr int kDefaultProxyPort = 1080;  // libcurl's
 inline constexpr size_t kMaxIdleLanes = 64;
 inline constexpr size_t kMaxDrainBytes = 64 * 1024;
 
@@ -93,6 +96,24 @@ bool has_hashed_certificates(const char* folder) {
   return found;
 }
 
+// Is this one of the proxy's own addresses? Whoever set the proxy meant it to be reached.
+bool is_proxy_address(std::string_view proxy, const curl_sockaddr& to) {
+  if (size_t scheme = proxy.find("://"); scheme != std::string_view::npos) proxy.remove_prefix(scheme + 3);
+  if (size_t user = proxy.rfind('@'); user != std::string_view::npos) proxy.remove_prefix(user + 1);
+  auto url = parse_url("http://" + std::string(proxy));
+  if (proxy.empty() || !url.ok()) return false;
+  bool has_port = proxy.substr(0, proxy.find('/')).ends_with(":" + std::to_string(url->port));
+  addrinfo hints = {}, *list = nullptr;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_family = to.family;
+  std::string port = std::to_string(has_port ? url->port : kDefaultProxyPort);
+  if (::getaddrinfo(url->host.c_str(), port.c_str(), &hints, &list) != 0) return false;
+  bool same = false;
+  for (addrinfo* at = list; at; at = at->ai_next) same |= at->ai_addrlen == to.addrlen && std::memcmp(at->ai_addr, &to.addr, to.addrlen) == 0;
+  ::freeaddrinfo(list);
+  return same;
+}
+
 class CurlClient final : public HttpClient, public std::enable_shared_from_this<CurlClient> {
  public:
   explicit CurlClient(HttpClientOptions options) : options_(std::move(options)) {}
@@ -157,6 +178,8 @@ class Exchange final : public HttpResponse, private Source {
   void set_blob(CURLoption option, const std::string& pem);
   void set_target(const Url& url);
   void set_proxy(const Url& url);
+  void set_reach(const Url& url);
+  curl_socket_t open_socket(const curl_sockaddr& to);
 
   void perform();
   template <class Ready>
@@ -171,6 +194,7 @@ class Exchange final : public HttpResponse, private Source {
   static size_t on_read(char* data, size_t size, size_t count, void* self) {
     return static_cast<Exchange*>(self)->fill({reinterpret_cast<std::byte*>(data), size * count});
   }
+  static curl_socket_t on_open_socket(void* self, curlsocktype, curl_sockaddr* to) { return static_cast<Exchange*>(self)->open_socket(*to); }
   size_t header(std::string_view line);
   size_t write(std::string_view data);
   size_t fill(std::span<std::byte> into);
@@ -187,6 +211,8 @@ class Exchange final : public HttpResponse, private Source {
   curl_slist* header_list_ = nullptr;
   curl_slist* connect_to_ = nullptr;
   std::string host_header_;  // where the URL names somebody else
+  std::string proxy_;        // may be used
+  bool address_denied_ = false, address_tried_ = false;
   char curl_message_[CURL_ERROR_SIZE] = {};
   bool fresh_connection_ = false;
 
@@ -275,7 +301,9 @@ Result<void> Exchange::set_options(const HttpRequest& request) {
     set(CURLOPT_FRESH_CONNECT, 1L);
     set(CURLOPT_FORBID_REUSE, 1L);
   }
+  TRY(options.reach.check_host(request.url.host).context(shown_));
   set_proxy(request.url);
+  set_reach(request.url);
   if (request.url.scheme == "https") set_tls();
   set_body(request);
   return set_headers(request);
@@ -304,8 +332,27 @@ void Exchange::set_target(const Url& url) {
 void Exchange::set_proxy(const Url& url) {
   const ProxyOptions& proxy = client_->options().proxy;
   const std::string& chosen = url.scheme == "https" ? proxy.https : proxy.http;
-  set(CURLOPT_PROXY, is_loopback_host(url.host) && !proxy.for_loopback ? "" : chosen.c_str());
+  proxy_ = is_loopback_host(url.host) && !proxy.for_loopback ? "" : chosen;
+  set(CURLOPT_PROXY, proxy_.c_str());
   set(CURLOPT_NOPROXY, proxy.no_proxy.c_str());
+}
+
+void Exchange::set_reach(const Url& url) {
+  const AddressPolicy& reach = client_->options().reach;
+  if (reach.empty() || reach.allows_name(url.host)) return;
+  set(CURLOPT_OPENSOCKETFUNCTION, &Exchange::on_open_socket);
+  set(CURLOPT_OPENSOCKETDATA, this);
+}
+
+// Called with each address that the name resolved to, as libcurl is about to connect to it: between this check and the connection
+// nobody resolves again.
+curl_socket_t Exchange::open_socket(const curl_sockaddr& to) {
+  if (!client_->options().reach.allows(to.addr) && !is_proxy_address(proxy_, to)) {
+    address_denied_ = true;
+    return CURL_SOCKET_BAD;
+  }
+  address_tried_ = true;
+  return ::socket(to.family, to.socktype | SOCK_CLOEXEC, to.protocol);
 }
 
 void Exchange::set_tls() {
@@ -513,6 +560,7 @@ Result<size_t> Exchange::read(std::span<std::byte> into) {
 Error Exchange::curl_error(CURLcode code) const {
   std::string why = curl_message_[0] ? curl_message_ : curl_easy_strerror(code);
   if (!why.empty() && why.back() == '.') why.pop_back();
+  if (address_denied_ && !address_tried_) return Error{Code::Invalid, shown_ + ": its address may not be reached: the rules for addresses deny it"};
   switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:

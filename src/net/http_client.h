@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/stream.h"
+#include "net/address_policy.h"
 #include "net/http.h"
 #include "net/url.h"
 
@@ -36,6 +37,7 @@ struct HttpClientOptions {
   std::chrono::milliseconds stall_timeout = std::chrono::seconds(30);  // no byte for this long: Unavailable
   std::string user_agent = "archway";
   size_t max_connections_per_host = 8;  // idle ones that are kept for the next exchange; exchanges never wait for one another
+  AddressPolicy reach = {};            // Invalid for what it denies, checked against the very address that is connected to
 };
 
 struct HttpRequest {

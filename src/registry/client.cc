@@ -8,7 +8,7 @@ namespace {
 
 class Client final : public RegistryClient {
  public:
-  explicit Client(std::shared_ptr<Transport> transport) : transport_(std::move(transport)), manifests_(std::make_shared<ManifestCache>()) {}
+  explicit Client(std::shared_ptr<Transport> transport) : transport_(std::move(transport)), manifests_(std::make_shared<ManifestCache>(transport_->options().keep_manifests)) {}
 
   Result<Root> resolve(const Reference& reference, std::stop_token stop) override {
     return at(reference)->resolve(reference.identifier(), reference.digest(), stop);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include "image/content.h"
 #include "image/copy.h"
+#include "image/manifest.h"
 #include "image/reference.h"
 #include "net/http_client.h"
 #include "registry/docker_config.h"
@@ -29,9 +31,19 @@ struct RegistryOptions {
   std::stop_token stop = {};                            // ends what has no token of its own: Provider::open() and what it returns
   // Waits between attempts; tests bring one that does not. Returns early when asked to stop.
   std::function<void(std::chrono::milliseconds, std::stop_token)> sleep = {};
+  std::shared_ptr<HttpClient> shared_http = {};         // in place of one made of `http`: connections in common with other clients
+  std::shared_ptr<HttpClient> shared_insecure_http = {};  // likewise, for insecure_tls
+  uint64_t max_manifest_bytes = kMaxManifestBytes;      // of a manifest or index that comes from a registry
+  bool keep_manifests = true;                           // resolve() remembers what it read, so that a copy does not read it again
+  bool wait_when_limited = true;                        // false: a 429 is an error at once; RateLimit::not_before tells when to come back
 };
 
-struct RateLimit { std::optional<int64_t> limit, remaining; int64_t window_seconds = 0; };
+// `not_before`: a registry said 429, and with it or by default when to ask again.
+struct RateLimit {
+  std::optional<int64_t> limit, remaining;
+  int64_t window_seconds = 0;
+  std::optional<std::chrono::steady_clock::time_point> not_before = {};
+};
 
 class Repository;
 

@@ -46,7 +46,8 @@ std::string helper_for(const Json& config, const std::string& host) {
   return config["credsStore"].string();
 }
 
-Result<Json> parse_config(const std::string& raw, const std::string& path) {
+Result<Json> parse_config(const std::string& raw, const std::string& file) {
+  std::string path = file.empty() ? "docker's configuration" : file;
   if (trim(raw).empty()) return Json::object();
   Json config = TRY(parse_json(raw).context("reading " + path));
   if (!config.is_object()) return Error{Code::Invalid, "reading " + path + ": not a JSON object"};
@@ -99,25 +100,6 @@ Result<std::optional<Credentials>> ask_helper(const std::string& helper, const s
   return std::optional<Credentials>(std::move(credentials));
 }
 
-Result<std::optional<Credentials>> read_entry(const Json& entry, const std::string& host) {
-  Credentials credentials;
-  credentials.identity_token = entry["identitytoken"].string();
-  credentials.username = entry["username"].string();
-  credentials.password = entry["password"].string();
-  const std::string& auth = entry["auth"].string();
-  if (!auth.empty()) {
-    auto decoded = base64_decode(auth);
-    auto colon = decoded ? decoded->find(':') : std::string::npos;
-    if (colon == std::string::npos) return Error{Code::Invalid, "docker's config.json: the \"auth\" of " + host + " is not base64 of USER:PASSWORD"};
-    credentials.username = decoded->substr(0, colon);
-    credentials.password = decoded->substr(colon + 1);
-    // docker pads old passwords with zero bytes.
-    credentials.password.erase(credentials.password.find_last_not_of('\0') + 1);
-  }
-  if (credentials.identity_token.empty() && credentials.username.empty()) return std::optional<Credentials>();
-  return std::optional<Credentials>(std::move(credentials));
-}
-
 // As docker writes it: Go's MarshalIndent with a tab. A JSON text has no line break inside a string, so the blanks
 // that begin a line are indentation.
 std::string write_config(const Json& config) {
@@ -144,7 +126,37 @@ Result<void> save(const std::string& path, const std::string& raw) {
   return write_file_atomic(target, raw, 0600);
 }
 
+const Json* entry_for(const Json& config, const std::string& host) {
+  const Json& auths = config["auths"];
+  if (const Json* exact = auths.find(key_of(host))) return exact;
+  for (const JsonMember& member : auths.members()) {
+    if (names_host(member.key, host)) return &member.value;
+  }
+  return nullptr;
+}
+
+Error no_file() { return Error{Code::Unsupported, "this docker configuration is in memory only"}; }
+
 }  // namespace
+
+Result<std::optional<Credentials>> read_docker_credentials(const Json& entry, const std::string& key) {
+  Credentials credentials;
+  credentials.identity_token = entry["identitytoken"].string();
+  credentials.username = entry["username"].string();
+  credentials.password = entry["password"].string();
+  const std::string& auth = entry["auth"].string();
+  if (!auth.empty()) {
+    auto decoded = base64_decode(auth);
+    auto colon = decoded ? decoded->find(':') : std::string::npos;
+    if (colon == std::string::npos) return Error{Code::Invalid, "docker's config.json: the \"auth\" of " + key + " is not base64 of USER:PASSWORD"};
+    credentials.username = decoded->substr(0, colon);
+    credentials.password = decoded->substr(colon + 1);
+    // docker pads old passwords with zero bytes.
+    credentials.password.erase(credentials.password.find_last_not_of('\0') + 1);
+  }
+  if (credentials.identity_token.empty() && credentials.username.empty()) return std::optional<Credentials>();
+  return std::optional<Credentials>(std::move(credentials));
+}
 
 Result<DockerConfig> DockerConfig::load(const std::string& path) {
   DockerConfig config;
@@ -154,18 +166,45 @@ Result<DockerConfig> DockerConfig::load(const std::string& path) {
   return config;
 }
 
+Result<DockerConfig> DockerConfig::parse(std::string text) {
+  if (text.size() > kMaxConfigBytes) return Error{Code::Invalid, "a docker config of more than " + std::to_string(kMaxConfigBytes) + " bytes"};
+  DockerConfig config;
+  config.raw_ = std::move(text);
+  TRY(parse_config(config.raw_, config.path_));
+  return config;
+}
+
+DockerConfig DockerConfig::of(const std::string& host, const Credentials& credentials) {
+  Json entry = Json::object();
+  if (!credentials.username.empty()) entry.set("username", credentials.username);
+  if (!credentials.password.empty()) entry.set("password", credentials.password);
+  if (!credentials.identity_token.empty()) entry.set("identitytoken", credentials.identity_token);
+  Json auths = Json::object();
+  auths.set(key_of(host), std::move(entry));
+  Json root = Json::object();
+  root.set("auths", std::move(auths));
+  DockerConfig config;
+  config.raw_ = to_json(root);
+  return config;
+}
+
 Result<std::optional<Credentials>> DockerConfig::credentials_for(const std::string& host, std::stop_token stop) const {
   Json config = TRY(parse_config(raw_, path_));
   if (std::string helper = helper_for(config, host); !helper.empty()) return ask_helper(helper, host, std::move(stop));
-  const Json& auths = config["auths"];
-  if (const Json* exact = auths.find(key_of(host))) return read_entry(*exact, host);
-  for (const JsonMember& member : auths.members()) {
-    if (names_host(member.key, host)) return read_entry(member.value, host);
-  }
-  return std::optional<Credentials>();
+  const Json* entry = entry_for(config, host);
+  return entry ? read_docker_credentials(*entry, host) : std::optional<Credentials>();
+}
+
+std::string DockerConfig::fingerprint(const std::string& host) const {
+  auto config = parse_config(raw_, path_);
+  if (!config.ok()) return raw_;
+  if (std::string helper = helper_for(*config, host); !helper.empty()) return "helper " + helper;
+  const Json* entry = entry_for(*config, host);
+  return entry ? to_json(*entry) : std::string();
 }
 
 Result<void> DockerConfig::store(const std::string& host, const Credentials& credentials) {
+  if (path_.empty()) return no_file();
   // Read anew: another program may have written since.
   std::string raw = TRY(read_config(path_));
   Json config = TRY(parse_config(raw, path_));
@@ -191,6 +230,7 @@ Result<void> DockerConfig::store(const std::string& host, const Credentials& cre
 }
 
 Result<bool> DockerConfig::erase(const std::string& host) {
+  if (path_.empty()) return no_file();
   std::string raw = TRY(read_config(path_));
   Json config = TRY(parse_config(raw, path_));
   bool erased = false;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "format/json.h"
 
 namespace archway {
 
@@ -19,6 +20,11 @@ struct Credentials {
 class DockerConfig {
  public:
   static Result<DockerConfig> load(const std::string& path);  // a missing file is an empty configuration
+  static Result<DockerConfig> parse(std::string text);        // in memory: store() and erase() have nowhere to write
+  static DockerConfig of(const std::string& host, const Credentials& credentials);  // these for that host, nothing else
+  // What would be looked at to find credentials for `host`: the entry's text or the helper's name, "" where there is neither. Equal
+  // text is equal credentials. Holds secrets: for hashing.
+  std::string fingerprint(const std::string& host) const;
   Result<std::optional<Credentials>> credentials_for(const std::string& host, std::stop_token stop = {}) const;
   // Stores into the helper that the configuration names for the host, else into the file (mode 0600). The rest of the file stays as it is.
   Result<void> store(const std::string& host, const Credentials& credentials);
@@ -30,5 +36,8 @@ class DockerConfig {
   std::string path_;
   std::string raw_;
 };
+
+// One member of "auths". `key` is for the message, which has no secret in it.
+Result<std::optional<Credentials>> read_docker_credentials(const Json& entry, const std::string& key);
 
 }  // namespace archway

@@ -37,14 +37,16 @@ struct Keychain {
 };
 
 struct ImageLookupOptions {
-  RegistryOptions registry = {};
+  RegistryOptions registry = {};        // registry.http.reach: which addresses may be asked (net/address_policy.h)
   ImageTruths known = {};               // `--images FILE`: asked first, never a registry for what it knows
   std::string cache_dir = {};           // "" : memory only. Otherwise facts and verdicts by digest, tags with their age; survives kill -9
   std::chrono::seconds tag_age = std::chrono::hours(1);        // a tag's digest is good for this long, then a HEAD revalidates it
   std::chrono::seconds failure_age = std::chrono::seconds(60); // a NotFound or Unauthorized is good for this long; an Unavailable a tenth of it
+  // Where the registry cannot be asked (Unavailable, or its rate limit is used up) an older answer, up to this age, is better than none.
+  std::chrono::seconds stale_age = std::chrono::hours(24);
   size_t max_entries = 200'000;         // in memory; the least used go first
   size_t max_in_flight_per_host = 16;
-  bool offline = false;                 // only what is known or cached: Unavailable otherwise
+  bool offline = false;                 // only what is known or cached, however old: Unavailable otherwise
   Clock* clock = nullptr;               // null: the system's
 };
 
@@ -54,15 +56,16 @@ struct LookupCounters {
   size_t entries = 0;
 };
 
-// Thread safe; one for a whole program.
+// Thread safe; one for a whole program. Nobody may be in a call when it is destroyed.
 class ImageLookup {
  public:
+  // A cache that cannot be opened or written is warned of (registry.warn) and done without. Invalid: a `known` that is none.
   static Result<std::shared_ptr<ImageLookup>> open(ImageLookupOptions options);
   virtual ~ImageLookup() = default;
 
   using Facts = std::shared_ptr<const ImageFacts>;
-  // `reference` as users write it. Errors: Invalid (no reference), NotFound, Unauthorized, Unavailable (also: deadline passed; the
-  // request itself goes on for others and for the cache), Cancelled.
+  // `reference` as users write it. Errors: Invalid (no reference; a manifest that breaks the rules; an address that may not be asked),
+  // NotFound, Unauthorized, Unavailable (also: deadline passed; the request itself goes on for others and for the cache), Cancelled.
   virtual Result<Facts> look_up(const std::string& reference, const Keychain& keychain = {},
                                 std::optional<std::chrono::steady_clock::time_point> deadline = {}, std::stop_token stop = {}) = 0;
   // Many at once, in that order: equal names once, hosts side by side. `done` is called after each, from any thread, with how many.
@@ -71,7 +74,7 @@ class ImageLookup {
   // Without asking anybody, without blocking on disk: fresh facts in memory, or null.
   virtual Facts peek(const std::string& reference, const Keychain& keychain = {}) = 0;
   // A verdict by content (verify, or a crash that was seen): kept by the digest of the image's manifest, and part of `truth.wrong` of
-  // all that name it from now on.
+  // all that name it for that platform from now on.
   virtual Result<void> remember_wrong(const Digest& manifest, const WrongPlatform& wrong) = 0;
   virtual Result<std::vector<std::string>> tags(const std::string& reference, const Keychain& keychain = {}, std::stop_token stop = {}) = 0;
   // For reading an image's content with the same credentials (verify).

@@ -69,10 +69,16 @@ std::optional<std::string> ManifestCache::find(const std::string& name, const Di
 }
 
 void ManifestCache::add(const std::string& name, const Digest& digest, std::string raw) {
+  if (!keeps_) return;
   auto state = state_.lock();
   if (state->raws.size() >= kMaxCachedManifests || state->bytes + raw.size() > kMaxCachedManifestBytes) return;
   uint64_t size = raw.size();
   if (state->raws.emplace(std::pair(name, digest.str()), std::move(raw)).second) state->bytes += size;
+}
+
+std::unique_lock<std::mutex> parse_turn(uint64_t bytes) {
+  static std::mutex large;
+  return bytes > kLargeManifestBytes ? std::unique_lock(large) : std::unique_lock<std::mutex>();
 }
 
 std::string RemoteRepository::path_of(const Descriptor& blob) const {
@@ -96,7 +102,7 @@ Result<Root> RemoteRepository::resolve(const std::string& identifier, const std:
   if (response->status != 200) return transport_->error_of(*host, *response, what);
   std::string said = media_type_of(response->headers);
   auto claimed = Digest::parse(response->headers.get("Docker-Content-Digest"));
-  std::string raw = TRY(read_all(response->body(), kMaxManifestBytes, "manifest").context(what));
+  std::string raw = TRY(read_all(response->body(), transport_->options().max_manifest_bytes, "manifest").context(what));
   // By the algorithm that was asked for; else the one that the registry speaks of.
   HashAlgorithm algorithm = digest ? digest->algorithm() : claimed.ok() ? claimed->algorithm() : HashAlgorithm::Sha256;
   Digest actual = digest_with(algorithm, raw);
@@ -104,7 +110,12 @@ Result<Root> RemoteRepository::resolve(const std::string& identifier, const std:
   if (claimed.ok() && claimed->algorithm() == algorithm && *claimed != actual) {
     return Error{Code::Mismatch, what + ": the registry says digest " + claimed->str() + ", but its bytes have " + actual.str()};
   }
-  Root root{Descriptor{TRY(judge_media_type(said, raw, what)), actual, raw.size()}, raw};
+  auto judged = [&] {
+    auto turn = parse_turn(raw.size());
+    return judge_media_type(said, raw, what);
+  }();
+  std::string type = TRY(std::move(judged));
+  Root root{Descriptor{std::move(type), actual, raw.size()}, raw};
   manifests_->add(reference_.name(), actual, std::move(raw));
   return root;
 }

@@ -2,6 +2,7 @@
 
 #include <list>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "registry/client.h"
@@ -22,14 +23,20 @@ class ManifestCache {
  public:
   std::optional<std::string> find(const std::string& name, const Digest& digest);
   void add(const std::string& name, const Digest& digest, std::string raw);
+  explicit ManifestCache(bool keeps = true) : keeps_(keeps) {}
 
  private:
   struct State {
     std::map<std::pair<std::string, std::string>, std::string> raws;
     uint64_t bytes = 0;
   };
+  const bool keeps_;
   Sync<State> state_;
 };
+
+// Held while a manifest of `bytes` is parsed: parsed JSON takes many times its text, so large ones take turns. Small ones get none.
+std::unique_lock<std::mutex> parse_turn(uint64_t bytes);
+inline constexpr uint64_t kLargeManifestBytes = 256 * 1024;
 
 class RemoteRepository final : public Repository {
  public:

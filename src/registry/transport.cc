@@ -67,10 +67,11 @@ bool Transport::is_retryable(int status) {
 Result<std::shared_ptr<Transport>> Transport::create(RegistryOptions options) {
   if (!options.sleep) options.sleep = sleep_for;
   std::shared_ptr<Transport> transport(new Transport(std::move(options)));
-  transport->http_ = TRY(HttpClient::create(transport->options_.http));
-  HttpClientOptions insecure = transport->options_.http;
+  const RegistryOptions& have = transport->options_;
+  transport->http_ = have.shared_http ? have.shared_http : TRY(HttpClient::create(have.http));
+  HttpClientOptions insecure = have.http;
   insecure.tls.insecure_skip_verify = true;
-  transport->insecure_http_ = TRY(HttpClient::create(std::move(insecure)));
+  transport->insecure_http_ = have.shared_insecure_http ? have.shared_insecure_http : TRY(HttpClient::create(std::move(insecure)));
   return transport;
 }
 
@@ -82,6 +83,7 @@ Result<Url> Transport::find_base(const std::string& name, HttpClient& http, std:
   Url plain = TRY(parse_url("http://" + name + "/"));
   if (options_.plain_http.contains(name)) return plain;
   if (!is_loopback_host(secure.host)) return secure;
+  TRY(options_.http.reach.check_host(secure.host));
   // On loopback both are common, and asking costs nothing. What is asked holds no secret.
   HttpRequest probe;
   probe.url = plain;
@@ -121,7 +123,7 @@ Result<std::shared_ptr<Host>> Transport::make_host(const std::string& name, Use 
   auto send_token_request = [this, http = host->http](const HttpRequest& request, std::stop_token asked) -> Result<std::unique_ptr<HttpResponse>> {
     for (int attempt = 1;; attempt++) {
       auto response = http->send(request, asked);
-      bool again = response.ok() ? is_retryable((*response)->status) : response.error().code == Code::Unavailable;
+      bool again = response.ok() ? is_worth_waiting((*response)->status) : response.error().code == Code::Unavailable;
       if (!again || attempt >= options_.max_attempts) return response;
       TRY(back_off(attempt, response.ok() ? response->get() : nullptr, asked));
     }
@@ -141,7 +143,9 @@ Result<std::shared_ptr<Host>> Transport::host(const std::string& name, Use use, 
   std::lock_guard one_at_a_time(probing_);
   if (auto host = known()) return host;
   auto host = TRY(make_host(name, use, std::move(stop)));
-  state_.lock()->hosts.emplace(std::pair(name, use), host);
+  auto state = state_.lock();
+  if (state->hosts.size() >= kMaxKnownHosts) state->hosts.clear();
+  state->hosts.emplace(std::pair(name, use), host);
   return host;
 }
 
@@ -176,7 +180,7 @@ Result<std::unique_ptr<HttpResponse>> Transport::send(Host& host, const Call& ca
   int attempts = call.body_source ? 1 : std::max(1, options_.max_attempts);
   for (int attempt = 1;; attempt++) {
     auto response = send_once(host, call, stop);
-    bool again = response.ok() ? is_retryable((*response)->status) : response.error().code == Code::Unavailable;
+    bool again = response.ok() ? is_worth_waiting((*response)->status) : response.error().code == Code::Unavailable;
     if (!again || attempt >= attempts) return response;
     if (response.ok()) (void)(*response)->text(kMaxErrorBytes);
     TRY(back_off(attempt, response.ok() ? response->get() : nullptr, stop).context(host.name));
@@ -232,7 +236,17 @@ Result<std::unique_ptr<HttpResponse>> Transport::send_followed(Host& host, const
 }
 
 void Transport::note_headers(Host& host, const HttpResponse& response) {
-  if (auto limit = parse_rate_limit(response.headers)) host.state.lock()->rate_limit = *limit;
+  if (auto limit = parse_rate_limit(response.headers)) {
+    auto state = host.state.lock();
+    if (state->rate_limit) limit->not_before = state->rate_limit->not_before;
+    state->rate_limit = *limit;
+  }
+  if (response.status == 429) {
+    auto asked = parse_retry_after(response.headers.get("Retry-After"), system_clock().now());
+    auto state = host.state.lock();
+    if (!state->rate_limit) state->rate_limit.emplace();
+    state->rate_limit->not_before = std::chrono::steady_clock::now() + asked.value_or(kDefaultRetryAfter);
+  }
   if (!options_.warn) return;
   for (const std::string& header : response.headers.all("Warning")) {
     auto text = parse_warning(header);

@@ -23,6 +23,9 @@ inline constexpr std::chrono::milliseconds kFirstBackoff{200};
 inline constexpr std::chrono::milliseconds kMaxBackoff = std::chrono::seconds(10);
 // A registry that asks to wait longer is not waited for: its answer becomes an error that says so.
 inline constexpr std::chrono::milliseconds kMaxRetryAfter = std::chrono::minutes(2);
+// What a 429 without Retry-After is taken to mean.
+inline constexpr std::chrono::milliseconds kDefaultRetryAfter = std::chrono::seconds(1);
+inline constexpr size_t kMaxKnownHosts = 4096;  // then all are forgotten, and learnt anew
 inline constexpr uint64_t kMaxErrorBytes = 256 * 1024;  // of an error's body
 
 // What is known of one registry. Thread safe.
@@ -71,6 +74,7 @@ class Transport {
   // Sleeps before the next attempt, as long as the response asks (Retry-After) or the attempt's number suggests.
   Result<void> back_off(int attempt, const HttpResponse* response, std::stop_token stop) const;
   static bool is_retryable(int status);
+  bool is_worth_waiting(int status) const { return is_retryable(status) && (status != 429 || options_.wait_when_limited); }
 
   // Does the host accept these credentials?
   Result<void> check_credentials(const std::string& name, const Credentials& credentials, std::stop_token stop);

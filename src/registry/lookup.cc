@@ -1,0 +1,645 @@
+#include "registry/lookup.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstring>
+#include <random>
+#include <unordered_map>
+
+#include "base/check.h"
+#include "base/text.h"
+#include "registry/host_queue.h"
+#include "registry/image_facts.h"
+#include "registry/lookup_access.h"
+#include "registry/lookup_store.h"
+
+namespace archway {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+using Deadline = std::optional<SteadyClock::time_point>;
+using Facts = ImageLookup::Facts;
+using Way = LookupAccess::Way;
+
+inline constexpr size_t kMaxFailures = 20'000;
+inline constexpr size_t kMaxLookupThreads = 256;         // begun as they are needed; each waits for one registry
+inline constexpr size_t kMaxWaitingPerHost = 5'000;      // of single look-ups; a list of any length is no flood
+inline constexpr std::chrono::seconds kMaxLimitWait{120};      // a registry that asks to wait longer in all is not waited for
+inline constexpr std::chrono::seconds kExhaustedPause{60};     // no more requests that count after "0 remaining"
+inline constexpr size_t kMaxGates = 10'000;
+inline constexpr int kUnavailableShare = 10;
+
+// One question to be answered: the name in its one spelling, and with whose credentials it may be asked.
+struct Question {
+  Reference reference;
+  std::string name;
+  std::vector<Way> ways;
+  std::string key;  // questions with the same key have the same answer
+};
+
+// A request under way, and all who wait for it. Guarded by Engine::flights_mutex_, but for `question` and `stop`.
+struct Flight {
+  explicit Flight(Question asked) : question(std::move(asked)) {}
+  const Question question;
+  std::stop_source stop;
+  const SteadyClock::time_point begun = SteadyClock::now();
+  std::optional<Result<Facts>> result;
+  std::vector<std::function<void()>> then;  // called once, without the mutex
+  size_t waiting = 0;
+  bool kept = false;       // somebody left it to go on for the cache
+  std::string delay;       // why it takes so long
+};
+
+struct Failure {
+  Error error;
+  Time until;
+};
+struct Named {
+  std::string digest;  // packed
+  Time checked;
+};
+struct Gate {
+  SteadyClock::time_point not_before = {}, exhausted_until = {};
+};
+
+std::string random_salt() {
+  std::random_device random;
+  std::string salt;
+  for (int i = 0; i < 8; ++i) salt += std::to_string(random());
+  return salt;
+}
+
+Error cancelled() { return Error{Code::Cancelled, "cancelled"}; }
+
+class Engine final : public ImageLookup {
+ public:
+  explicit Engine(ImageLookupOptions options)
+      : options_(std::move(options)), clock_(options_.clock ? *options_.clock : system_clock()),
+        forward_stop_(options_.registry.stop, [this] { stop_.request_stop(); }), queue_(std::max<size_t>(1, options_.max_in_flight_per_host), kMaxLookupThreads) {}
+  ~Engine() override { stop_.request_stop(); }
+  Result<void> start();
+
+  Result<Facts> look_up(const std::string& reference, const Keychain& keychain, Deadline deadline, std::stop_token stop) override;
+  std::vector<Result<Facts>> look_up_all(const std::vector<std::string>& references, const Keychain& keychain, std::function<void(size_t)> done,
+                                         std::stop_token stop) override;
+  Facts peek(const std::string& reference, const Keychain& keychain) override;
+  Result<void> remember_wrong(const Digest& manifest, const WrongPlatform& wrong) override;
+  Result<std::vector<std::string>> tags(const std::string& reference, const Keychain& keychain, std::stop_token stop) override;
+  Result<std::shared_ptr<RegistryClient>> client(const std::string& reference, const Keychain& keychain) override;
+  std::optional<RateLimit> rate_limit(const std::string& host) override { return access_->rate_limit(host); }
+  LookupCounters counters() const override;
+
+ private:
+  struct Memory {
+    LruMap<Named> names{1};        // by name and who
+    LruMap<std::string> facts{1};  // packed, by packed digest
+    LruMap<Failure> failures{kMaxFailures};
+    std::unordered_map<Digest, std::vector<WrongPlatform>> wrong;
+  };
+  using FlightPtr = std::shared_ptr<Flight>;
+
+  Result<void> index_known();
+  Facts known(const std::string& text) const;
+  Result<Question> plan(const std::string& reference, const Keychain& keychain);
+
+  // What is remembered.
+  static std::string slot(const Question& question, const Way& way) { return question.name + '\n' + way.who; }
+  bool fresh(const Question& question, Time checked, std::chrono::seconds age) const;
+  Facts facts_at(const std::string& digest, bool disk);
+  Facts remembered(const Question& question, std::chrono::seconds age, bool disk);
+  std::optional<Result<Facts>> quick(const Question& question, bool disk);
+  void record(const Question& question, const Way& way, const Digest& digest, const std::string& packed);
+  void record_failure(const Question& question, const Error& error);
+  Result<Facts> or_older(const Question& question, Error error);
+
+  // Who waits for what.
+  Result<FlightPtr> join(const Question& question, bool bulk);
+  void leave(const FlightPtr& flight, bool cancel);
+  void finish(const FlightPtr& flight, Result<Facts> result);
+  Result<Facts> wait(const FlightPtr& flight, Deadline deadline, const std::stop_token& stop);
+
+  // Asking.
+  void run(const FlightPtr& flight);
+  Result<Facts> ask(const Question& question, const Way& way, const std::stop_token& stop);
+  std::optional<Digest> earlier_digest(const Question& question, const Way& way);
+  std::string lane(const Question& question, const Way& way) const { return question.reference.host() + '\n' + way.who; }
+  Gate gate(const Question& question, const Way& way);
+  void note_limit(const Question& question, const Way& way, RegistryClient& client);
+  Error exhausted(const Question& question);
+
+  ImageLookupOptions options_;
+  Clock& clock_;
+  std::unique_ptr<LookupStore> store_;  // null: memory only
+  std::unique_ptr<LookupAccess> access_;
+  std::unordered_map<std::string, Facts> known_;
+  Sync<Memory> memory_;
+  Sync<std::unordered_map<std::string, Gate>> gates_;
+  std::mutex flights_mutex_;
+  std::condition_variable_any flights_changed_;
+  std::unordered_map<std::string, FlightPtr> flights_;
+  mutable std::atomic<uint64_t> asked_{0}, from_known_{0}, from_memory_{0}, from_disk_{0}, joined_{0}, errors_{0};
+  std::stop_source stop_;
+  std::stop_callback<std::function<void()>> forward_stop_;
+  HostQueue queue_;  // last: its jobs use the rest
+};
+
+Result<void> Engine::start() {
+  {
+    auto memory = memory_.lock();
+    memory->names.limit(options_.max_entries);
+    memory->facts.limit(options_.max_entries);
+  }
+  std::string salt = random_salt();
+  if (!options_.cache_dir.empty()) {
+    auto store = LookupStore::open(options_.cache_dir, options_.registry.warn);
+    if (store.ok()) {
+      store_ = std::move(*store);
+      salt = store_->salt();
+      auto memory = memory_.lock();
+      for (LookupStore::Verdict& verdict : store_->verdicts()) memory->wrong[verdict.manifest].push_back(std::move(verdict.wrong));
+    } else if (options_.registry.warn) {
+      options_.registry.warn(store.error().message);
+    }
+  }
+  RegistryOptions registry = options_.registry;
+  registry.stop = stop_.get_token();
+  registry.http.max_connections_per_host = std::max(registry.http.max_connections_per_host, options_.max_in_flight_per_host);
+  access_ = TRY(LookupAccess::create(std::move(registry), std::move(salt)));
+  return index_known();
+}
+
+// By the very text, by what it names, and by the digest that it is said to have.
+Result<void> Engine::index_known() {
+  for (const auto& [text, truth] : options_.known.images) {
+    auto facts = std::make_shared<const ImageFacts>(ImageFacts{truth, truth.platforms.size() != 1});
+    known_.insert_or_assign(text, facts);
+  }
+  for (const auto& [text, truth] : options_.known.images) {
+    Reference reference = TRY(Reference::parse(text).context("what is known of images"));
+    Facts facts = known_.at(text);
+    known_.emplace(reference.digest() ? reference.name() + "@" + reference.digest()->str() : reference.str(), facts);
+    if (truth.digest) known_.emplace(reference.name() + "@" + truth.digest->str(), facts);
+  }
+  options_.known = {};
+  return {};
+}
+
+Facts Engine::known(const std::string& text) const {
+  auto found = known_.find(text);
+  return found == known_.end() ? nullptr : found->second;
+}
+
+Result<Question> Engine::plan(const std::string& text, const Keychain& keychain) {
+  Reference reference = TRY(Reference::parse(text));
+  auto ways = TRY(access_->ways(reference, keychain));
+  std::string name = reference.digest() ? reference.name() + "@" + reference.digest()->str() : reference.str();
+  std::string key = name;
+  for (const Way& way : ways) key += '\n' + way.who;
+  return Question{std::move(reference), std::move(name), std::move(ways), std::move(key)};
+}
+
+// What a digest names does not change; what a tag names does.
+bool Engine::fresh(const Question& question, Time checked, std::chrono::seconds age) const {
+  if (question.reference.digest() || options_.offline) return true;
+  int64_t seconds = clock_.now().seconds() - checked.seconds();
+  return seconds >= 0 && seconds < age.count();  // from the future: somebody has set the clock
+}
+
+Facts Engine::facts_at(const std::string& digest, bool disk) {
+  std::optional<std::string> packed;
+  {
+    auto memory = memory_.lock();
+    if (const std::string* have = memory->facts.find(digest)) packed = *have;
+  }
+  auto named = unpack_digest(digest);
+  if (!packed && disk && store_ && named) {
+    packed = store_->facts(*named);
+    if (packed) memory_.lock()->facts.put(digest, *packed);
+  }
+  auto facts = packed ? unpack_facts(*packed) : std::nullopt;
+  if (!facts || facts->truth.digest != named) return nullptr;
+  auto memory = memory_.lock();
+  for (const ImageFacts::Image& image : facts->images) {
+    if (memory->wrong.empty()) break;
+    auto found = memory->wrong.find(image.manifest);
+    if (found == memory->wrong.end()) continue;
+    for (const WrongPlatform& wrong : found->second) {
+      if (wrong.platform == image.platform) facts->truth.wrong.push_back(wrong);
+    }
+  }
+  return std::make_shared<const ImageFacts>(std::move(*facts));
+}
+
+// The first of the ways that was let see it, if that is no longer ago than `age`.
+Facts Engine::remembered(const Question& question, std::chrono::seconds age, bool disk) {
+  for (const Way& way : question.ways) {
+    std::optional<Named> named;
+    {
+      auto memory = memory_.lock();
+      if (const Named* have = memory->names.find(slot(question, way))) named = *have;
+    }
+    if (!named && disk && store_) {
+      if (auto stored = store_->name(question.name, way.who)) {
+        named = Named{pack_digest(stored->digest), stored->checked};
+        memory_.lock()->names.put(slot(question, way), *named);
+      }
+    }
+    if (!named || !fresh(question, named->checked, age)) continue;
+    if (Facts facts = facts_at(named->digest, disk)) return facts;
+  }
+  return nullptr;
+}
+
+std::optional<Result<Facts>> Engine::quick(const Question& question, bool disk) {
+  if (Facts facts = known(question.name)) {
+    ++from_known_;
+    return Result<Facts>(std::move(facts));
+  }
+  if (Facts facts = remembered(question, options_.tag_age, false)) {
+    ++from_memory_;
+    return Result<Facts>(std::move(facts));
+  }
+  std::optional<Error> failure;
+  {
+    auto memory = memory_.lock();
+    if (const Failure* have = memory->failures.find(question.key); have && have->until > clock_.now()) failure = have->error;
+  }
+  if (failure) {
+    ++from_memory_;
+    return or_older(question, std::move(*failure));
+  }
+  if (!disk || !store_) return std::nullopt;
+  if (Facts facts = remembered(question, options_.tag_age, true)) {
+    ++from_disk_;
+    return Result<Facts>(std::move(facts));
+  }
+  return std::nullopt;
+}
+
+void Engine::record(const Question& question, const Way& way, const Digest& digest, const std::string& packed) {
+  Time now = clock_.now();
+  {
+    auto memory = memory_.lock();
+    std::string key = pack_digest(digest);
+    memory->facts.put(key, packed);
+    memory->names.put(slot(question, way), Named{std::move(key), now});
+    memory->failures.erase(question.key);
+  }
+  if (store_) store_->put(question.name, way.who, {digest, now}, packed);
+}
+
+void Engine::record_failure(const Question& question, const Error& error) {
+  if (error.code == Code::Cancelled) return;
+  std::chrono::milliseconds age = options_.failure_age;
+  if (error.code == Code::Unavailable) age /= kUnavailableShare;
+  Time until{clock_.now().nanoseconds + std::chrono::nanoseconds(age).count()};
+  memory_.lock()->failures.put(question.key, Failure{error, until});
+}
+
+Result<Facts> Engine::or_older(const Question& question, Error error) {
+  if (error.code != Code::Unavailable) return error;
+  if (Facts facts = remembered(question, options_.stale_age, true)) return facts;
+  return error;
+}
+
+Result<Engine::FlightPtr> Engine::join(const Question& question, bool bulk) {
+  std::lock_guard lock(flights_mutex_);
+  auto found = flights_.find(question.key);
+  if (found != flights_.end()) {
+    ++joined_;
+    ++found->second->waiting;
+    return found->second;
+  }
+  const std::string& host = question.reference.host();
+  if (!bulk && queue_.waiting(host) >= kMaxWaitingPerHost) {
+    return Error{Code::Unavailable, question.reference.familiar() + ": " + std::to_string(kMaxWaitingPerHost) + " other images of " + host + " wait to be looked up"};
+  }
+  auto flight = std::make_shared<Flight>(question);
+  flight->waiting = 1;
+  flights_.emplace(question.key, flight);
+  queue_.submit(host, [this, flight] { run(flight); });
+  return flight;
+}
+
+void Engine::leave(const FlightPtr& flight, bool cancel) {
+  std::lock_guard lock(flights_mutex_);
+  --flight->waiting;
+  if (!cancel) flight->kept = true;
+  if (flight->waiting > 0 || flight->kept || flight->result) return;
+  // Nobody wants it any more. Out of the map first, so that nobody joins what is about to end.
+  auto found = flights_.find(flight->question.key);
+  if (found != flights_.end() && found->second == flight) flights_.erase(found);
+  flight->stop.request_stop();
+}
+
+void Engine::finish(const FlightPtr& flight, Result<Facts> result) {
+  if (!result.ok()) ++errors_;
+  std::vector<std::function<void()>> then;
+  {
+    std::lock_guard lock(flights_mutex_);
+    flight->result = std::move(result);
+    then = std::move(flight->then);
+    auto found = flights_.find(flight->question.key);
+    if (found != flights_.end() && found->second == flight) flights_.erase(found);
+  }
+  flights_changed_.notify_all();
+  for (const auto& each : then) each();
+}
+
+Result<Facts> Engine::wait(const FlightPtr& flight, Deadline deadline, const std::stop_token& stop) {
+  std::optional<Result<Facts>> result;
+  std::string delay;
+  {
+    std::unique_lock lock(flights_mutex_);
+    auto ended = [&] { return flight->result.has_value(); };
+    if (deadline) {
+      flights_changed_.wait_until(lock, stop, *deadline, ended);
+    } else {
+      flights_changed_.wait(lock, stop, ended);
+    }
+    result = flight->result;
+    delay = flight->delay;
+  }
+  leave(flight, !result && stop.stop_requested());
+  if (result) return *result;
+  if (stop.stop_requested()) return cancelled();
+  std::string why = delay.empty() ? "no answer in time" : delay;
+  return or_older(flight->question, Error{Code::Unavailable, "looking up " + flight->question.reference.familiar() + ": " + why, "the request goes on; ask again later"});
+}
+
+Result<Facts> Engine::look_up(const std::string& reference, const Keychain& keychain, Deadline deadline, std::stop_token stop) {
+  ++asked_;
+  if (Facts facts = known(reference)) {
+    ++from_known_;
+    return facts;
+  }
+  Question question = TRY(plan(reference, keychain));
+  if (auto answer = quick(question, true)) return *answer;
+  if (options_.offline) return Error{Code::Unavailable, "looking up " + question.reference.familiar() + ": offline, and nothing is known of it"};
+  if (stop.stop_requested()) return cancelled();
+  auto flight = TRY(join(question, false));
+  return wait(flight, deadline, stop);
+}
+
+// What a list of look-ups waits for. `mutex` is held while `done` is called, so that none is called after look_up_all has returned.
+struct Batch {
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  size_t finished = 0;
+  bool closed = false;
+  std::function<void(size_t)> done;
+  void one_more(size_t count) {
+    {
+      std::lock_guard lock(mutex);
+      if (closed) return;
+      for (size_t i = 0; i < count; ++i) {
+        ++finished;
+        if (done) done(finished);
+      }
+    }
+    changed.notify_all();
+  }
+};
+
+std::vector<Result<Facts>> Engine::look_up_all(const std::vector<std::string>& references, const Keychain& keychain, std::function<void(size_t)> done,
+                                               std::stop_token stop) {
+  auto batch = std::make_shared<Batch>();
+  batch->done = std::move(done);
+  std::vector<std::optional<Result<Facts>>> results(references.size());
+  struct Pending {
+    FlightPtr flight;
+    std::vector<size_t> places;
+  };
+  std::vector<Pending> pending;
+  std::unordered_map<std::string, size_t> places;  // by question
+  for (size_t i = 0; i < references.size(); ++i) {
+    ++asked_;
+    auto settle = [&](Result<Facts> result) {
+      results[i] = std::move(result);
+      batch->one_more(1);
+    };
+    if (stop.stop_requested()) {
+      settle(cancelled());
+      continue;
+    }
+    if (Facts facts = known(references[i])) {
+      ++from_known_;
+      settle(std::move(facts));
+      continue;
+    }
+    auto question = plan(references[i], keychain);
+    if (!question.ok()) {
+      settle(question.error());
+      continue;
+    }
+    if (auto before = places.find(question->key); before != places.end()) {
+      ++joined_;
+      pending[before->second].places.push_back(i);
+      continue;
+    }
+    if (auto answer = quick(*question, true)) {
+      settle(std::move(*answer));
+      continue;
+    }
+    if (options_.offline) {
+      settle(Error{Code::Unavailable, "looking up " + question->reference.familiar() + ": offline, and nothing is known of it"});
+      continue;
+    }
+    places.emplace(question->key, pending.size());
+    pending.push_back({join(*question, true).value(), {i}});
+  }
+  for (const Pending& each : pending) {
+    size_t count = each.places.size();
+    auto tell = [batch, count] { batch->one_more(count); };
+    bool ended;
+    {
+      std::lock_guard lock(flights_mutex_);
+      ended = each.flight->result.has_value();
+      if (!ended) each.flight->then.push_back(tell);
+    }
+    if (ended) tell();
+  }
+  {
+    std::unique_lock lock(batch->mutex);
+    batch->changed.wait(lock, stop, [&] { return batch->finished == references.size(); });
+    batch->closed = true;
+  }
+  for (const Pending& each : pending) {
+    Result<Facts> result = wait(each.flight, SteadyClock::time_point(), stop);
+    for (size_t place : each.places) results[place] = result;
+  }
+  std::vector<Result<Facts>> answers;
+  answers.reserve(results.size());
+  for (auto& result : results) answers.push_back(std::move(*result));
+  return answers;
+}
+
+Facts Engine::peek(const std::string& reference, const Keychain& keychain) {
+  if (Facts facts = known(reference)) return facts;
+  auto question = plan(reference, keychain);
+  if (!question.ok()) return nullptr;
+  if (Facts facts = known(question->name)) return facts;
+  return remembered(*question, options_.tag_age, false);
+}
+
+Result<void> Engine::remember_wrong(const Digest& manifest, const WrongPlatform& wrong) {
+  {
+    auto memory = memory_.lock();
+    auto& list = memory->wrong[manifest];
+    auto same = std::find_if(list.begin(), list.end(), [&](const WrongPlatform& have) { return have.platform == wrong.platform; });
+    if (same == list.end()) {
+      list.push_back(wrong);
+    } else {
+      *same = wrong;
+    }
+  }
+  return store_ ? store_->put_verdict({manifest, wrong}) : Result<void>();
+}
+
+Result<std::vector<std::string>> Engine::tags(const std::string& text, const Keychain& keychain, std::stop_token stop) {
+  Question question = TRY(plan(text, keychain));
+  if (options_.offline) return Error{Code::Unavailable, "listing the tags of " + question.reference.name() + ": offline"};
+  std::optional<Error> failure;
+  for (const Way& way : question.ways) {
+    auto client = TRY(access_->client(way, question.reference, LookupAccess::For::Content));
+    auto tags = client->tags(question.reference, stop);
+    if (tags.ok() || (tags.error().code != Code::Unauthorized && tags.error().code != Code::NotFound)) return tags;
+    if (!failure || tags.error().code == Code::NotFound) failure = tags.error();
+  }
+  return *failure;
+}
+
+Result<std::shared_ptr<RegistryClient>> Engine::client(const std::string& text, const Keychain& keychain) {
+  Question question = TRY(plan(text, keychain));
+  auto seen = [&]() -> const Way* {
+    if (question.ways.size() == 1) return &question.ways[0];
+    auto memory = memory_.lock();
+    for (const Way& way : question.ways) {
+      if (memory->names.find(slot(question, way))) return &way;
+    }
+    return nullptr;
+  };
+  const Way* way = seen();
+  if (!way) {
+    TRY(look_up(text, keychain, {}, {}));
+    way = seen();
+  }
+  return access_->client(way ? *way : question.ways.back(), question.reference, LookupAccess::For::Content);
+}
+
+LookupCounters Engine::counters() const {
+  LookupCounters counters{asked_, from_known_, from_memory_, from_disk_, joined_, access_->requests(), errors_};
+  counters.entries = const_cast<Engine*>(this)->memory_.lock()->names.size();
+  return counters;
+}
+
+Gate Engine::gate(const Question& question, const Way& way) {
+  auto gates = gates_.lock();
+  auto found = gates->find(lane(question, way));
+  return found == gates->end() ? Gate{} : found->second;
+}
+
+void Engine::note_limit(const Question& question, const Way& way, RegistryClient& client) {
+  auto limit = client.rate_limit(question.reference.host());
+  if (!limit || (!limit->not_before && limit->remaining != 0)) return;
+  auto now = SteadyClock::now();
+  auto gates = gates_.lock();
+  if (gates->size() >= kMaxGates) gates->clear();
+  Gate& gate = (*gates)[lane(question, way)];
+  if (limit->not_before) gate.not_before = *limit->not_before;
+  if (limit->remaining == 0 && gate.exhausted_until < now) gate.exhausted_until = now + kExhaustedPause;
+}
+
+Error Engine::exhausted(const Question& question) {
+  const std::string& host = question.reference.host();
+  auto limit = rate_limit(host);
+  std::string allowed;
+  if (limit && limit->limit) allowed = " (" + std::to_string(*limit->limit) + (limit->window_seconds > 0 ? " in " + human_duration(static_cast<double>(limit->window_seconds)) : "") + ")";
+  return Error{Code::Unavailable, "looking up " + question.reference.familiar() + ": the rate limit of " + host + " is used up" + allowed,
+               "archway login " + host + " may raise it; what was looked up is kept, so run it again later"};
+}
+
+// A digest that the name had, and of which the facts are known: then a HEAD tells whether it still has, and costs nothing of a limit.
+std::optional<Digest> Engine::earlier_digest(const Question& question, const Way& way) {
+  std::optional<std::string> digest;
+  {
+    auto memory = memory_.lock();
+    if (const Named* have = memory->names.find(slot(question, way))) digest = have->digest;
+  }
+  std::optional<Digest> found;
+  if (digest) {
+    found = unpack_digest(*digest);
+  } else if (question.reference.digest()) {
+    found = question.reference.digest();
+  } else if (store_) {
+    if (auto stored = store_->any_digest(question.name)) found = std::move(*stored);
+  }
+  if (!found || !facts_at(pack_digest(*found), true)) return std::nullopt;
+  return found;
+}
+
+Result<Facts> Engine::ask(const Question& question, const Way& way, const std::stop_token& stop) {
+  auto client = TRY(access_->client(way, question.reference, LookupAccess::For::LookUp));
+  if (auto earlier = earlier_digest(question, way)) {
+    auto now = client->head(question.reference, stop);
+    note_limit(question, way, *client);
+    Descriptor descriptor = TRY(std::move(now));
+    std::string digest = pack_digest(descriptor.digest);
+    if (Facts facts = facts_at(digest, true)) {
+      record(question, way, descriptor.digest, pack_facts(*facts));
+      return facts;
+    }
+  }
+  if (gate(question, way).exhausted_until > SteadyClock::now()) return exhausted(question);
+  auto fetched = fetch_facts(*client, question.reference, stop);
+  note_limit(question, way, *client);
+  ImageFacts facts = TRY(std::move(fetched));
+  Digest digest = *facts.truth.digest;
+  record(question, way, digest, pack_facts(facts));
+  if (Facts joined = facts_at(pack_digest(digest), false)) return joined;
+  return Facts(std::make_shared<const ImageFacts>(std::move(facts)));
+}
+
+void Engine::run(const FlightPtr& flight) {
+  const Question& question = flight->question;
+  // Both may end it: who waits, and who owns all of this.
+  std::stop_callback ends(stop_.get_token(), [&] { flight->stop.request_stop(); });
+  std::stop_token stop = flight->stop.get_token();
+  if (stop.stop_requested()) return finish(flight, cancelled());
+  // Between the look into memory and the join another request may have ended.
+  if (Facts facts = remembered(question, options_.tag_age, false)) return finish(flight, std::move(facts));
+  std::optional<Error> failure;
+  for (const Way& way : question.ways) {
+    auto again = gate(question, way).not_before;
+    auto answer = again > SteadyClock::now() ? Result<Facts>(Error{Code::Unavailable, question.reference.host() + " has asked us to wait"}) : ask(question, way, stop);
+    if (answer.ok()) return finish(flight, std::move(answer));
+    Error error = answer.error();
+    again = gate(question, way).not_before;
+    if (error.code == Code::Unavailable && again > SteadyClock::now()) {
+      if (again < flight->begun + kMaxLimitWait) {
+        std::lock_guard lock(flights_mutex_);
+        flight->delay = question.reference.host() + " limits our requests, and has asked us to wait";
+        queue_.submit(question.reference.host(), [this, flight] { run(flight); }, again);
+        return;
+      }
+      failure = exhausted(question);
+      break;
+    }
+    bool next = error.code == Code::Unauthorized || error.code == Code::NotFound;
+    // "There is none" from who may look tells more than "you may not look".
+    if (!next || !failure || error.code == Code::NotFound) failure = std::move(error);
+    if (!next) break;
+  }
+  record_failure(question, *failure);
+  finish(flight, or_older(question, std::move(*failure)));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<ImageLookup>> ImageLookup::open(ImageLookupOptions options) {
+  auto engine = std::make_shared<Engine>(std::move(options));
+  TRY(engine->start());
+  return std::shared_ptr<ImageLookup>(std::move(engine));
+}
+
+}  // namespace archway
