@@ -12,7 +12,8 @@
 // What audit found, with where it stands and what would cure it. `fix` turns remedies into edits; reports print the rest.
 namespace archway::audit {
 
-// How ready one image, or one workload, is for one platform (audit.md 1.4). From good to bad; of a workload the worst of its images.
+// How ready one image, or one workload, is for one platform (audit.md 1.4). From good to bad. Of a workload the worst
+// of its images; but one that is surely not ready outweighs one that nobody could look at, and skipped ones do not count.
 enum class Verdict {
   Ready,
   ReadyAfterUpdate,  // another tag has it
