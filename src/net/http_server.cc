@@ -1,6 +1,7 @@
 #include "net/http_server.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -156,13 +157,20 @@ ServerResponse plain_response(int status, std::string text) {
   return response;
 }
 
-class MicrohttpdServer final : public HttpServer {
+// One libmicrohttpd daemon. Its certificate is that of its start.
+class Daemon {
  public:
-  MicrohttpdServer(HttpServerOptions options, Router router) : options_(std::move(options)), router_(std::move(router)) {}
-  ~MicrohttpdServer() override { stop(); }
+  Daemon(HttpServerOptions options, Router router) : options_(std::move(options)), router_(std::move(router)) {}
+  Daemon(const Daemon&) = delete;
+  ~Daemon() { stop(); }
 
-  Result<void> run();
-  uint16_t port() const override { return port_; }
+  // Listens on `socket`, or, where that is none, on the address of the options.
+  Result<void> run(Fd socket = Fd());
+  uint16_t port() const { return port_; }
+  Result<Fd> duplicate_socket() const;
+  // Takes no more connections; those that are open get one more answer.
+  void retire();
+  bool idle() const;
 
  private:
   static void* on_target(void* self, const char* target, MHD_Connection*);
@@ -181,12 +189,13 @@ class MicrohttpdServer final : public HttpServer {
   std::string cert_, key_;  // libmicrohttpd borrows them
   Sync<std::string> last_message_;
   MHD_Daemon* daemon_ = nullptr;
+  int socket_ = -1;  // the daemon's
   uint16_t port_ = 0;
   std::atomic<bool> stopping_ = false;
   std::atomic<size_t> in_flight_ = 0;
 };
 
-Result<void> MicrohttpdServer::run() {
+Result<void> Daemon::run(Fd socket) {
   bool tls = !options_.tls_cert_file.empty() || !options_.tls_key_file.empty();
   if (tls) {
     if (options_.tls_cert_file.empty() || options_.tls_key_file.empty()) {
@@ -195,7 +204,7 @@ Result<void> MicrohttpdServer::run() {
     cert_ = TRY(read_file(options_.tls_cert_file, kMaxPemBytes));
     key_ = TRY(read_file(options_.tls_key_file, kMaxPemBytes));
   }
-  Fd socket = TRY(listen_on(options_));
+  if (!socket) socket = TRY(listen_on(options_));
   port_ = TRY(port_of(socket.get()));
 
   unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG;
@@ -224,14 +233,32 @@ Result<void> MicrohttpdServer::run() {
   daemon_ = MHD_start_daemon(flags, 0, nullptr, nullptr, &on_request, this, MHD_OPTION_EXTERNAL_LOGGER, &on_log, this,
                              MHD_OPTION_ARRAY, items.data(), MHD_OPTION_END);
   if (!daemon_) {
+    // libmicrohttpd has closed the socket, although it was not its own yet.
+    (void)socket.release();
     std::string why = *last_message_.lock();
     return Error{tls ? Code::Invalid : Code::Io, "starting the HTTP server on " + shown_address(options_) + ": " + (why.empty() ? "libmicrohttpd refused" : why)};
   }
-  (void)socket.release();  // MHD_stop_daemon closes it
+  socket_ = socket.release();  // MHD_stop_daemon closes it
   return {};
 }
 
-void MicrohttpdServer::stop() {
+Result<Fd> Daemon::duplicate_socket() const {
+  Fd copy(::fcntl(socket_, F_DUPFD_CLOEXEC, 0));
+  if (!copy) return errno_error("duplicating a listening socket");
+  return copy;
+}
+
+void Daemon::retire() {
+  stopping_ = true;
+  Fd listening(MHD_quiesce_daemon(daemon_));
+}
+
+bool Daemon::idle() const {
+  const MHD_DaemonInfo* info = MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+  return info && info->num_connections == 0;
+}
+
+void Daemon::stop() {
   if (!daemon_) return;
   stopping_ = true;
   // From here on connecting clients are refused; the socket is ours again.
@@ -244,17 +271,17 @@ void MicrohttpdServer::stop() {
   daemon_ = nullptr;
 }
 
-void* MicrohttpdServer::on_target(void* self, const char* target, MHD_Connection*) {
-  static_cast<MicrohttpdServer*>(self)->in_flight_++;
+void* Daemon::on_target(void* self, const char* target, MHD_Connection*) {
+  static_cast<Daemon*>(self)->in_flight_++;
   auto exchange = std::make_unique<Exchange>();
   exchange->target = target;
   return exchange.release();
 }
 
 // Called for the head, for each piece of the body, and once more at its end.
-MHD_Result MicrohttpdServer::on_request(void* self_pointer, MHD_Connection* connection, const char*, const char* method,
+MHD_Result Daemon::on_request(void* self_pointer, MHD_Connection* connection, const char*, const char* method,
                                         const char*, const char* data, size_t* size, void** exchange_pointer) {
-  auto& self = *static_cast<MicrohttpdServer*>(self_pointer);
+  auto& self = *static_cast<Daemon*>(self_pointer);
   auto& exchange = *static_cast<Exchange*>(*exchange_pointer);
   if (!exchange.routed) {
     exchange.routed = true;
@@ -276,7 +303,7 @@ MHD_Result MicrohttpdServer::on_request(void* self_pointer, MHD_Connection* conn
   return self.answer(connection, exchange.handler->finish(true));
 }
 
-std::optional<ServerResponse> MicrohttpdServer::route(MHD_Connection* connection, const char* method, Exchange& exchange) {
+std::optional<ServerResponse> Daemon::route(MHD_Connection* connection, const char* method, Exchange& exchange) {
   ServerRequest request;
   request.method = method;
   request.remote_address = address_text(connection);
@@ -292,7 +319,7 @@ std::optional<ServerResponse> MicrohttpdServer::route(MHD_Connection* connection
   return std::nullopt;
 }
 
-MHD_Result MicrohttpdServer::answer(MHD_Connection* connection, ServerResponse response) {
+MHD_Result Daemon::answer(MHD_Connection* connection, ServerResponse response) {
   MHD_Response* made = make_body(response);
   if (!made) return MHD_NO;  // closes the connection
   for (const auto& [name, value] : response.headers.list()) {
@@ -306,8 +333,8 @@ MHD_Result MicrohttpdServer::answer(MHD_Connection* connection, ServerResponse r
   return queued;
 }
 
-void MicrohttpdServer::on_completed(void* self_pointer, MHD_Connection*, void** exchange_pointer, MHD_RequestTerminationCode) {
-  auto& self = *static_cast<MicrohttpdServer*>(self_pointer);
+void Daemon::on_completed(void* self_pointer, MHD_Connection*, void** exchange_pointer, MHD_RequestTerminationCode) {
+  auto& self = *static_cast<Daemon*>(self_pointer);
   std::unique_ptr<Exchange> exchange(static_cast<Exchange*>(std::exchange(*exchange_pointer, nullptr)));
   if (!exchange) return;
   if (exchange->handler && !exchange->answered) (void)exchange->handler->finish(false);
@@ -315,13 +342,50 @@ void MicrohttpdServer::on_completed(void* self_pointer, MHD_Connection*, void** 
   self.in_flight_--;
 }
 
-void MicrohttpdServer::on_log(void* self, const char* format, va_list arguments) {
+void Daemon::on_log(void* self, const char* format, va_list arguments) {
   char line[512];
   std::vsnprintf(line, sizeof line, format, arguments);
   std::string text(trim(line));
   log_debug("http server: " + text);
-  *static_cast<MicrohttpdServer*>(self)->last_message_.lock() = std::move(text);
+  *static_cast<Daemon*>(self)->last_message_.lock() = std::move(text);
 }
+
+// A certificate is a daemon's for its life, so another one comes with another daemon on the same socket. The one before lives until
+// its last connection has gone: closing those by force would break requests that are just being sent.
+class MicrohttpdServer final : public HttpServer {
+ public:
+  MicrohttpdServer(HttpServerOptions options, Router router) : options_(std::move(options)), router_(std::move(router)) {}
+
+  Result<void> run() {
+    auto daemon = std::make_unique<Daemon>(options_, router_);
+    TRY(daemon->run());
+    port_ = daemon->port();
+    state_.lock()->current = std::move(daemon);
+    return {};
+  }
+  uint16_t port() const override { return port_; }
+  Result<void> reload_certificate() override {
+    if (options_.tls_cert_file.empty()) return {};
+    auto state = state_.lock();
+    auto next = std::make_unique<Daemon>(options_, router_);
+    Fd socket = TRY(state->current->duplicate_socket());
+    TRY(next->run(std::move(socket)));
+    state->current->retire();
+    std::erase_if(state->retired, [](const std::unique_ptr<Daemon>& each) { return each->idle(); });
+    state->retired.push_back(std::exchange(state->current, std::move(next)));
+    return {};
+  }
+
+ private:
+  struct State {
+    std::unique_ptr<Daemon> current;
+    std::vector<std::unique_ptr<Daemon>> retired;
+  };
+  HttpServerOptions options_;
+  Router router_;
+  uint16_t port_ = 0;
+  Sync<State> state_;
+};
 
 }  // namespace
 

@@ -67,6 +67,9 @@ class HttpServer {
   static Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options, Router router);
   virtual ~HttpServer() = default;
   virtual uint16_t port() const = 0;
+  // Reads the certificate and key files again: connections that come from now on get them. Those that are open go on until their next
+  // answer, which closes them. Where the files are not what they should be, the old ones stay. Without TLS this does nothing. Thread safe.
+  virtual Result<void> reload_certificate() = 0;
 };
 
 }  // namespace archway

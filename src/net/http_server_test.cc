@@ -360,6 +360,39 @@ TEST(HttpServer, SpeaksTls) {
   EXPECT_TRUE(got->out == content + "sent");
 }
 
+TEST(HttpServer, TakesANewCertificateWhileItServes) {
+  if (!find_program("openssl") || !find_program("curl")) GTEST_SKIP() << "skipped: needs openssl and curl";
+  auto folder = TempDir::create("/tmp", "archway-http-");
+  ASSERT_TRUE(folder.ok());
+  for (std::string name : {"a", "b"}) {
+    auto made = run_process({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1", "-subj", "/CN=localhost",
+                             "-addext", "subjectAltName=DNS:localhost", "-keyout", *folder / (name + ".key"), "-out", *folder / (name + ".cert")});
+    ASSERT_TRUE(made.ok() && made->exit_code == 0);
+  }
+  auto use = [&](const std::string& cert, const std::string& key) {
+    ASSERT_TRUE(write_file_atomic(*folder / "cert", *read_file(*folder / (cert + ".cert"), 1 << 20)).ok());
+    ASSERT_TRUE(write_file_atomic(*folder / "key", *read_file(*folder / (key + ".key"), 1 << 20)).ok());
+  };
+  use("a", "a");
+  HttpServerOptions options;
+  options.tls_cert_file = *folder / "cert";
+  options.tls_key_file = *folder / "key";
+  auto server = serve(answering([&](const std::string&, bool) { return text_response("hello"); }), options);
+  auto trusts = [&](const std::string& name) {
+    auto got = run_process({"curl", "-sS", "--noproxy", "*", "--cacert", *folder / (name + ".cert"), "https://localhost:" + std::to_string(server->port()) + "/"});
+    return got.ok() && got->exit_code == 0 && got->out == "hello";
+  };
+  EXPECT_TRUE(trusts("a"));
+  // Half of a rotation: the certificate is there, its key not yet.
+  use("b", "a");
+  EXPECT_FALSE(server->reload_certificate().ok());
+  EXPECT_TRUE(trusts("a"));
+  use("b", "b");
+  EXPECT_TRUE(server->reload_certificate().ok());
+  EXPECT_TRUE(trusts("b"));
+  EXPECT_FALSE(trusts("a"));
+}
+
 TEST(HttpServer, AnswersManyConnectionsAtOnce) {
   auto server = serve(answering([](const std::string& body, bool) { return text_response(body); }));
   std::atomic<int> right = 0;
