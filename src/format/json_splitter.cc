@@ -11,6 +11,8 @@ namespace {
 
 // What is read at once, and handed to a thread at once.
 constexpr size_t kChunkBytes = 1 << 20;
+// A small file needs a small buffer.
+constexpr size_t kFirstBytes = 1 << 14;
 constexpr std::string_view kListSuffix = "List";
 
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
@@ -33,7 +35,7 @@ Error JsonSplitter::ends_early(std::string_view inside, uint64_t since) const {
 // What is whole goes out with the buffer; the rest, from `keep` on, moves into a new one.
 Result<void> JsonSplitter::flush(uint64_t keep) {
   size_t kept_from = static_cast<size_t>(keep - base_), rest = filled_ - kept_from;
-  std::string next(std::max(kChunkBytes, 2 * rest), '\0');
+  std::string next(at_end_ ? rest : std::max(kChunkBytes, 2 * rest), '\0');
   std::memcpy(next.data(), buffer_.data() + kept_from, rest);
   JsonPieces out;
   out.offset = base_;
@@ -54,10 +56,10 @@ Result<bool> JsonSplitter::read_more(uint64_t keep) {
     return Error{Code::Invalid, "line " + std::to_string(line_of(keep)) + ", byte " + std::to_string(keep) + ": an item of more than " + std::to_string(max_item_bytes_) + " bytes"};
   }
   if (filled_ == buffer_.size()) {
-    if (!pieces_.empty() || keep > base_) {
+    if (buffer_.size() >= kChunkBytes && (!pieces_.empty() || keep > base_)) {
       TRY(flush(keep));
     } else {
-      buffer_.resize(std::max(kChunkBytes, 2 * buffer_.size()));
+      buffer_.resize(std::max(kFirstBytes, 2 * buffer_.size()));
     }
   }
   size_t room = std::min(buffer_.size() - filled_, kChunkBytes);

@@ -36,7 +36,6 @@ bool NodeState::remove(const Pod& pod) {
 
 Cluster::Cluster(const std::vector<Node>& nodes, ClusterObjects objects) : objects_(std::move(objects)) {
   nodes_.reserve(nodes.size());
-  images_on_.resize(nodes.size());
   for (const Node& node : nodes) {
     uint32_t index = static_cast<uint32_t>(nodes_.size());
     nodes_.push_back({});
@@ -45,8 +44,8 @@ Cluster::Cluster(const std::vector<Node>& nodes, ClusterObjects objects) : objec
     index_.emplace(node.name(), index);
     for (const kube::NodeImage& image : node.images) {
       for (const std::string& name : image.names) {
-        auto [state, is_new] = images_.try_emplace(name, ImageState{image.size_bytes, 0});
-        if (images_on_[index].insert(name).second) ++state->second.nodes;
+        ImageState& state = images_.try_emplace(name, ImageState{image.size_bytes, {}}).first->second;
+        if (state.nodes.empty() || state.nodes.back() != index) state.nodes.push_back(index);
       }
     }
   }
@@ -90,8 +89,13 @@ const std::vector<const Pod*>& Cluster::nominated(uint32_t node) const {
 }
 
 const ImageState* Cluster::image(uint32_t node, const std::string& name) const {
-  if (!images_on_[node].contains(name)) return nullptr;
-  return &images_.at(name);
+  const ImageState* state = image(name);
+  return state && std::binary_search(state->nodes.begin(), state->nodes.end(), node) ? state : nullptr;
+}
+
+const ImageState* Cluster::image(const std::string& name) const {
+  auto at = images_.find(name);
+  return at == images_.end() ? nullptr : &at->second;
 }
 
 const Labels& Cluster::namespace_labels(std::string_view name) const {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <map>
-#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -46,10 +45,10 @@ struct NodeState {
   bool remove(const Pod& pod);  // the last one takes its place, as in kube-scheduler's cache
 };
 
-// An image as the scheduler's cache knows it: the size that the first node reported, and on how many nodes it is.
+// An image as the scheduler's cache knows it: the size that the first node reported, and where it is.
 struct ImageState {
   int64_t size_bytes = 0;
-  int64_t nodes = 0;
+  std::vector<uint32_t> nodes;  // rising
 };
 
 // Nodes, bound pods and all else, as one scheduling cycle sees them. Borrows nodes and pods.
@@ -72,6 +71,7 @@ class Cluster {
   bool has_nominations() const { return !nominated_.empty(); }
 
   const ImageState* image(uint32_t node, const std::string& name) const;  // null where the node lacks it
+  const ImageState* image(const std::string& name) const;                 // null where every node lacks it
   const Labels& namespace_labels(std::string_view name) const;
   // Pods anywhere that use this claim.
   size_t claim_users(const std::string& claim_key) const;
@@ -81,7 +81,6 @@ class Cluster {
   ClusterObjects objects_;
   std::unordered_map<std::string, uint32_t> index_;
   std::unordered_map<std::string, ImageState> images_;
-  std::vector<std::set<std::string, std::less<>>> images_on_;
   std::map<uint32_t, std::vector<const Pod*>> nominated_;
   std::unordered_map<std::string, size_t> claim_users_;
 };

@@ -18,7 +18,7 @@ std::string image_name_on_node(const std::string& image) {
 
 // An image that is on few nodes counts less, or all its pods would heap up there.
 int64_t scaled_image_size(const ImageState& image, size_t total_nodes) {
-  double spread = static_cast<double>(image.nodes) / static_cast<double>(total_nodes);
+  double spread = static_cast<double>(image.nodes.size()) / static_cast<double>(total_nodes);
   return static_cast<int64_t>(static_cast<double>(image.size_bytes) * spread);
 }
 

@@ -1,92 +1,99 @@
 #include "scheduler/quick_engine.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
-#include <map>
 
-#include "scheduler/image_locality.h"
 #include "scheduler/logarithm.h"
-#include "scheduler/node_resources.h"
 
 namespace archway::scheduler {
 
-// One spread constraint, with the pods it counts per node and per domain.
-struct QuickEngine::Spread {
-  kube::SpreadConstraint rule;
-  bool by_node = false;              // over host names, and only scoring: counted per node
-  std::vector<int32_t> domain;       // of each node; -1 where the label is missing
-  std::vector<uint8_t> counted;      // nodes whose pods are part of the domain's sum
-  std::vector<int32_t> on_node;      // matching pods
-  std::vector<int64_t> in_domain;
-  std::vector<uint8_t> is_counted;   // domains with a counted node
-  std::vector<int8_t> matches;       // by kind: -1 not known yet
-  int64_t domains = 0;               // that exist for a required constraint
-  bool self = false;
+// What node affinity, tolerations and cordons say about each group of nodes, or about each position where they tell
+// nodes of one group apart. Shared by the pods that agree in these.
+struct QuickEngine::Rules {
+  const kube::PodSpec* spec = nullptr;
+  bool by_position = false;
+  std::vector<uint8_t> allowed, affinity_holds, tolerated;
+  std::vector<int32_t> taints, prefers;
+  size_t slot(uint32_t position, uint32_t group) const { return by_position ? position : group; }
 };
 
-// What one pod of another kind adds to this kind's counts, wherever it is.
-struct QuickEngine::Relation {
-  enum class Count : uint8_t { Score, Affinity, AntiAffinity, ExistingAntiAffinity };
-  struct Part {
-    uint32_t topology;
-    Count count;
-    int64_t weight;
-  };
-  bool known = false;
-  std::vector<Part> parts;
+struct QuickEngine::Spread {
+  int64_t max_skew = 1, min_domains = 1;
+  bool by_node = false;                      // over host names, and only scoring: counted per node
+  bool self = false;                         // the pod is one of those that are counted
+  const NodeLayout::Topology* topology = nullptr;
+  const TopologyCounter* counter = nullptr;  // null: an empty selector counts none
+  std::vector<uint8_t> counted;              // domains with a node that counts
+  int64_t domains = 0;                       // how many of them
 };
 
 struct QuickEngine::Kind {
-  // Pods that matter to this kind by pod affinity, per value of a topology label.
-  struct Topology {
-    std::string key;
-    const Domains* domains;
-    std::array<std::vector<int64_t>, 4> counts;  // by Relation::Count
-    std::array<bool, 4> used{};
+  struct Emitted {
+    TopologyCounter* counter;
+    int64_t weight;
   };
-  uint32_t topology(const std::string& key, const Domains& domains) {
-    for (uint32_t i = 0; i < topologies.size(); ++i) {
-      if (topologies[i].key == key) return i;
-    }
-    topologies.push_back({key, &domains, {}, {}});
-    for (auto& counts : topologies.back().counts) counts.resize(domains.count);
-    return static_cast<uint32_t>(topologies.size() - 1);
-  }
+  struct Wish {
+    const TopologyCounter* counter;
+    int64_t weight;
+  };
+  struct Term {
+    const NodeLayout::Topology* topology;
+    const TopologyCounter* counter;
+  };
   const Pod* example = nullptr;
-  bool prepared = false, plain = false;
-  size_t seen = 0;  // of the log
-  std::vector<uint8_t> allowed;   // by all that does not change
-  std::vector<int32_t> taints, prefers, image;
-  std::vector<uint8_t> fits;      // and has room now
-  std::vector<int32_t> points;    // resources and image
+  LabelSet* set = nullptr;
+  bool knows_emitted = false;
+  std::vector<Emitted> emitted;  // its own terms, where others look for them
+  // From here on known once prepared.
+  bool prepared = false, plain = false, has_volumes = false, every_node = false;
+  std::optional<std::vector<uint32_t>> pinned;  // positions that it names
+  PodShape* shape = nullptr;
+  const Rules* rules = nullptr;
   std::vector<Spread> required, preferred;
-  bool require_all_labels = true;
-  std::vector<Topology> topologies;
-  std::vector<Relation> relations;  // by kind
-  std::vector<kube::PodAffinityTerm> affinity, anti_affinity, likes, dislikes;  // its own terms, namespaces resolved
+  std::vector<uint8_t> ignored;  // groups whose nodes the preferred constraints leave out
+  std::vector<Term> affinity, anti_affinity;
+  std::vector<Wish> wishes;
   bool meets_own_terms = false;
-  int64_t company = 0;  // pods anywhere that meet all its affinity terms, once per term
+};
+
+// One special node, or the ordinary ones of a group, that will take the pod.
+struct QuickEngine::Cell {
+  uint32_t position, group;
+  bool special, ignored;
+  uint32_t nodes;
+  int64_t spread = 0, together = 0;
+  int64_t total = 0;  // all points but the shape's
 };
 
 namespace {
 
 const kube::Taint kCordon{"node.kubernetes.io/unschedulable", "", std::string(kube::kNoSchedule)};
+const Labels kNoLabels;
 
 void mix(size_t& hash, size_t value) { hash ^= value + 0x9e3779b97f4a7c15 + (hash << 6) + (hash >> 2); }
+void mix(size_t& hash, const std::string& text) { mix(hash, std::hash<std::string>()(text)); }
 
 size_t hash_of(const Pod& pod) {
-  std::hash<std::string> text;
-  size_t hash = text(pod.meta.name_space);
-  for (const auto& [key, value] : pod.meta.labels) mix(hash, text(key) * 31 + text(value));
-  for (const kube::Container& each : pod.spec->containers) mix(hash, text(each.image));
-  for (const auto& [key, value] : pod.spec->node_selector) mix(hash, text(key) * 31 + text(value));
+  size_t hash = 0;
+  mix(hash, pod.meta.name_space);
+  for (const auto& [key, value] : pod.meta.labels) mix(hash, value);
+  for (const kube::Container& each : pod.spec->containers) mix(hash, each.image);
+  for (const auto& [key, value] : pod.spec->node_selector) mix(hash, value);
   mix(hash, static_cast<size_t>(pod.requests.real.milli_cpu * 1000003 + pod.requests.real.memory));
   mix(hash, pod.spec->tolerations.size() * 64 + pod.spec->spread.size() * 8 + pod.spec->node_affinity.preferred.size());
   const kube::OwnerReference* owner = pod.meta.controller();
-  if (owner) mix(hash, text(owner->name));
+  if (owner) mix(hash, owner->name);
+  // What a DaemonSet's pods differ in.
+  if (pod.spec->node_affinity.required) {
+    for (const kube::NodeSelectorTerm& term : *pod.spec->node_affinity.required) {
+      for (const kube::Requirement& each : term.fields) {
+        for (const std::string& value : each.values) mix(hash, value);
+      }
+    }
+  }
+  for (const kube::PodVolume& volume : pod.spec->volumes) mix(hash, volume.claim);
   return hash;
 }
 
@@ -97,74 +104,57 @@ bool same_kind(const Pod& a, const Pod& b) {
          a.node_name == b.node_name && (a.spec == b.spec || *a.spec == *b.spec);
 }
 
-bool about_one_node(const std::vector<kube::NodeSelectorTerm>& terms) {
-  return std::any_of(terms.begin(), terms.end(), [](const kube::NodeSelectorTerm& term) {
-    return !term.fields.empty() || std::any_of(term.expressions.begin(), term.expressions.end(), [](const kube::Requirement& each) { return each.key == kHostnameLabel; });
-  });
-}
-
-bool asks_for_one_node(const kube::PodSpec& spec) {
-  if (spec.node_selector.find(kHostnameLabel)) return true;
-  if (spec.node_affinity.required && about_one_node(*spec.node_affinity.required)) return true;
-  return std::any_of(spec.node_affinity.preferred.begin(), spec.node_affinity.preferred.end(),
-                     [](const kube::PreferredNodeTerm& each) { return about_one_node({each.term}); });
-}
-
-bool has_room(const kube::Resources& wanted, const NodeState& node) {
-  const kube::Resources& all = node.node->allocatable;
-  const kube::Resources& used = node.requested;
-  auto short_of = [](int64_t want, int64_t have, int64_t taken) { return want > 0 && want > have - taken; };
-  if (static_cast<int64_t>(node.pods.size()) + 1 > all.pods || short_of(wanted.milli_cpu, all.milli_cpu, used.milli_cpu) ||
-      short_of(wanted.memory, all.memory, used.memory) || short_of(wanted.ephemeral_storage, all.ephemeral_storage, used.ephemeral_storage)) {
-    return false;
+void mix(size_t& hash, const kube::NodeSelectorTerm& term) {
+  for (const auto* list : {&term.expressions, &term.fields}) {
+    for (const kube::Requirement& each : *list) {
+      mix(hash, each.key);
+      for (const std::string& value : each.values) mix(hash, value);
+    }
   }
-  return std::none_of(wanted.scalars.begin(), wanted.scalars.end(),
-                      [&](const auto& each) { return short_of(each.second, all.scalar(each.first), used.scalar(each.first)); });
 }
 
-int64_t least_allocated(int64_t requested, int64_t capacity) { return requested > capacity ? 0 : (capacity - requested) * kMaxNodeScore / capacity; }
+size_t hash_of_rules(const kube::PodSpec& spec) {
+  size_t hash = 0;
+  for (const auto& [key, value] : spec.node_selector) mix(hash, value);
+  if (spec.node_affinity.required) std::for_each(spec.node_affinity.required->begin(), spec.node_affinity.required->end(), [&](const auto& term) { mix(hash, term); });
+  for (const kube::PreferredNodeTerm& each : spec.node_affinity.preferred) {
+    mix(hash, static_cast<size_t>(each.weight));
+    mix(hash, each.term);
+  }
+  for (const kube::Toleration& each : spec.tolerations) {
+    mix(hash, each.key);
+    mix(hash, each.value);
+  }
+  return hash;
+}
 
-const Labels kNoLabels;
+bool same_rules(const kube::PodSpec& a, const kube::PodSpec& b) {
+  return a.node_selector == b.node_selector && a.node_affinity == b.node_affinity && a.tolerations == b.tolerations;
+}
+
+// Whether nodes of one group may get different answers.
+bool tells_apart(const NodeLayout& layout, const kube::PodSpec& spec) {
+  auto any_own = [&](const kube::NodeSelectorTerm& term) {
+    return !term.fields.empty() || std::any_of(term.expressions.begin(), term.expressions.end(), [&](const kube::Requirement& each) { return layout.is_own(each.key); });
+  };
+  const auto& affinity = spec.node_affinity;
+  return std::any_of(spec.node_selector.begin(), spec.node_selector.end(), [&](const auto& each) { return layout.is_own(each.first); }) ||
+         (affinity.required && std::any_of(affinity.required->begin(), affinity.required->end(), any_own)) ||
+         std::any_of(affinity.preferred.begin(), affinity.preferred.end(), [&](const auto& each) { return any_own(each.term); });
+}
 
 bool meets_all(const std::vector<kube::PodAffinityTerm>& terms, const Pod& pod) {
   return !terms.empty() && std::all_of(terms.begin(), terms.end(), [&](const auto& term) { return term_matches(term, pod, kNoLabels); });
 }
 
-// balanced_score() for the usual two resources and the rules up to 1.34, in the same steps.
-int64_t balanced_points(const kube::Resources& wanted, const NodeState& node) {
-  const kube::Resources& all = node.node->allocatable;
-  double cpu = static_cast<double>(node.requested.milli_cpu + wanted.milli_cpu) / static_cast<double>(all.milli_cpu);
-  double memory = static_cast<double>(node.requested.memory + wanted.memory) / static_cast<double>(all.memory);
-  if (cpu > 1) cpu = 1;
-  if (memory > 1) memory = 1;
-  return static_cast<int64_t>((1 - std::fabs((cpu - memory) / 2)) * static_cast<double>(kMaxNodeScore));
-}
-
-// The usual two resources, both counted once: what the quick formulas are for.
-bool usual(const std::vector<ResourceWeight>& resources) {
-  return resources.size() == 2 && resources[0].name == "cpu" && resources[1].name == "memory" && resources[0].weight == 1 && resources[1].weight == 1;
-}
-
 }  // namespace
 
-QuickEngine::QuickEngine(const Profile& profile, const Cluster& cluster) : profile_(&profile), cluster_(&cluster) {
-  usable_ = usual(profile.fit_resources) && usual(profile.balanced_resources) && profile.strategy == Profile::Strategy::LeastAllocated &&
-            !profile.ignore_preferred_terms_of_existing_pods && std::all_of(profile.filters.begin(), profile.filters.end(), [](bool on) { return on; });
-  const std::vector<NodeState>& nodes = cluster.nodes();
-  std::vector<uint32_t> order(nodes.size());
-  for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return nodes[a].node->name() < nodes[b].node->name(); });
-  rank_.resize(nodes.size());
-  for (uint32_t i = 0; i < order.size(); ++i) rank_[order[i]] = i;
-  std::map<std::string, uint32_t> classes;
-  for (const NodeState& node : nodes) {
-    std::string text = node.node->unschedulable ? "!" : "";
-    for (const auto& [key, value] : node.node->meta.labels) {
-      if (key != kHostnameLabel) text += key + "=" + value + "\n";
-    }
-    for (const kube::Taint& taint : node.node->taints) text += taint.str() + "\n";
-    class_.push_back(classes.try_emplace(text, static_cast<uint32_t>(classes.size())).first->second);
-    any_images_ = any_images_ || !node.node->images.empty();
+QuickEngine::QuickEngine(const Profile& profile, const Cluster& cluster)
+    : profile_(&profile), cluster_(&cluster), layout_(cluster.nodes()), board_(profile, cluster, layout_) {
+  special_mark_.resize(layout_.size(), 0);
+  special_room_.resize(layout_.groups.size(), 0);
+  special_room_mark_.resize(layout_.groups.size(), 0);
+  for (const NodeState& node : cluster.nodes()) {
     for (const Pod* pod : node.pods) bound(*pod, node.index);
   }
 }
@@ -172,367 +162,508 @@ QuickEngine::QuickEngine(const Profile& profile, const Cluster& cluster) : profi
 QuickEngine::~QuickEngine() = default;
 
 uint32_t QuickEngine::kind_of(const Pod& pod) {
-  auto known = kind_by_pod_.find(&pod);
   // A pod that was edited since is looked up anew.
-  if (known != kind_by_pod_.end() && same_kind(*kinds_[known->second]->example, pod)) return known->second;
+  if (last_pod_ == &pod && same_kind(*kinds_[last_kind_]->example, pod)) return last_kind_;
+  last_pod_ = &pod;
   std::vector<uint32_t>& bucket = by_hash_[hash_of(pod)];
   for (uint32_t each : bucket) {
-    if (!same_kind(*kinds_[each]->example, pod)) continue;
-    kind_by_pod_[&pod] = each;
-    return each;
+    if (same_kind(*kinds_[each]->example, pod)) return last_kind_ = each;
   }
-  uint32_t index = static_cast<uint32_t>(kinds_.size());
+  last_kind_ = static_cast<uint32_t>(kinds_.size());
   kinds_.push_back(std::make_unique<Kind>());
   kinds_.back()->example = &pod;
-  bucket.push_back(index);
-  kind_by_pod_[&pod] = index;
-  return index;
+  kinds_.back()->set = &labels_.set_of(pod, *cluster_);
+  bucket.push_back(last_kind_);
+  return last_kind_;
 }
 
-void QuickEngine::record(const Pod& pod, uint32_t node, int32_t delta) { log_.push_back({node, kind_of(pod), delta, pod.terminating()}); }
+void QuickEngine::bound(const Pod& pod, uint32_t node) {
+  record(pod, node, 1);
+  ++priorities_[pod.priority()];
+}
 
-void QuickEngine::bound(const Pod& pod, uint32_t node) { record(pod, node, 1); }
-void QuickEngine::unbound(const Pod& pod, uint32_t node) { record(pod, node, -1); }
+void QuickEngine::unbound(const Pod& pod, uint32_t node) {
+  record(pod, node, -1);
+  auto at = priorities_.find(pod.priority());
+  if (--at->second == 0) priorities_.erase(at);
+}
+
+void QuickEngine::record(const Pod& pod, uint32_t node, int32_t delta) {
+  Kind& kind = *kinds_[kind_of(pod)];
+  uint32_t position = layout_.position_of[node];
+  bool leaving = pod.terminating();
+  kind.set->pods.add(position, delta);
+  if (leaving) kind.set->leaving.add(position, delta);
+  for (PodMatcher* matcher : kind.set->matchers) {
+    if (matcher->without_leaving && leaving) continue;
+    for (const auto& counter : matcher->counters) counter->add(position, delta);
+  }
+  if (pod.spec->has_pod_affinity()) {
+    if (!kind.knows_emitted) find_emitted(kind);
+    for (const Kind::Emitted& each : kind.emitted) each.counter->add(position, each.weight * delta);
+  }
+  board_.changed(position);
+  ++version_;
+}
+
+// The counters in which other pods find what this kind's pods, once they are somewhere, want or do not want around them.
+void QuickEngine::find_emitted(Kind& kind) {
+  kind.knows_emitted = true;
+  const kube::PodSpec& spec = *kind.example->spec;
+  auto add = [&](const kube::PodAffinityTerm& term, bool refuses, int64_t weight) {
+    PodMatcher& matcher = labels_.matcher({term}, true, false);
+    std::unique_ptr<TopologyCounter>& counter = refuses ? matcher.refuses : matcher.scores;
+    if (!counter) counter = std::make_unique<TopologyCounter>(layout_, layout_.topology(term.topology_key), nullptr, false);
+    kind.emitted.push_back({counter.get(), weight});
+  };
+  for (const kube::PodAffinityTerm& term : spec.affinity.required) {
+    if (profile_->hard_pod_affinity_weight > 0) add(term, false, profile_->hard_pod_affinity_weight);
+  }
+  for (const kube::PodAffinityTerm& term : spec.affinity.preferred) add(term, false, term.weight);
+  for (const kube::PodAffinityTerm& term : spec.anti_affinity.preferred) add(term, false, -term.weight);
+  for (const kube::PodAffinityTerm& term : spec.anti_affinity.required) add(term, true, 1);
+}
+
+const QuickEngine::Rules& QuickEngine::rules_of(const Pod& pod) {
+  auto& bucket = rules_[hash_of_rules(*pod.spec)];
+  for (const auto& each : bucket) {
+    if (same_rules(*each->spec, *pod.spec)) return *each;
+  }
+  bucket.push_back(make_rules(pod));
+  return *bucket.back();
+}
+
+std::unique_ptr<QuickEngine::Rules> QuickEngine::make_rules(const Pod& pod) const {
+  const kube::PodSpec& spec = *pod.spec;
+  auto rules = std::make_unique<Rules>();
+  rules->spec = &spec;
+  rules->by_position = tells_apart(layout_, spec);
+  bool cordon = profile_->filters_with(Plugin::NodeUnschedulable) && !kube::tolerated(kCordon, spec.tolerations);
+  size_t slots = rules->by_position ? layout_.size() : layout_.groups.size();
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    const Node& node = rules->by_position ? *cluster_->nodes()[layout_.node_at[slot]].node : layout_.example(slot);
+    bool holds = node_affinity_matches(spec.node_selector, spec.node_affinity, node.name(), node.meta.labels);
+    bool tolerated = !kube::first_untolerated(node.taints, spec.tolerations);
+    rules->affinity_holds.push_back(holds);
+    rules->tolerated.push_back(tolerated);
+    rules->allowed.push_back(!(cordon && node.unschedulable) && (tolerated || !profile_->filters_with(Plugin::TaintToleration)) &&
+                             (holds || !profile_->filters_with(Plugin::NodeAffinity)));
+    rules->taints.push_back(static_cast<int32_t>(std::count_if(node.taints.begin(), node.taints.end(), [&](const kube::Taint& taint) {
+      return taint.effect == kube::kPreferNoSchedule && !kube::tolerated(taint, spec.tolerations);
+    })));
+    rules->prefers.push_back(static_cast<int32_t>(preference_score(spec.node_affinity.preferred, node.name(), node.meta.labels)));
+  }
+  return rules;
+}
+
+// Equal masks are one, so that counters can be shared. Null for a mask that leaves nothing out.
+const NodeMask* QuickEngine::mask(NodeMask wanted) {
+  if (std::all_of(wanted.bits.begin(), wanted.bits.end(), [](uint8_t bit) { return bit != 0; })) return nullptr;
+  std::string text(wanted.bits.begin(), wanted.bits.end());
+  text += wanted.by_position ? 'p' : 'g';
+  std::unique_ptr<NodeMask>& known = masks_[text];
+  if (!known) known = std::make_unique<NodeMask>(std::move(wanted));
+  return known.get();
+}
+
+TopologyCounter& QuickEngine::counter(PodMatcher& matcher, const NodeLayout::Topology& topology, const NodeMask* mask, bool missing_is_empty) {
+  for (const auto& each : matcher.counters) {
+    if (each->is_for(topology, mask, missing_is_empty)) return *each;
+  }
+  matcher.counters.push_back(std::make_unique<TopologyCounter>(layout_, topology, mask, missing_is_empty));
+  TopologyCounter& counter = *matcher.counters.back();
+  for (const LabelSet* set : matcher.sets) {
+    for (const SparseCounts::Entry& each : set->pods.entries()) {
+      int64_t count = each.count - (matcher.without_leaving ? set->leaving.at(each.position) : 0);
+      if (count != 0) counter.add(each.position, count);
+    }
+  }
+  return counter;
+}
+
+TopologyCounter* QuickEngine::term_counter(const std::vector<kube::PodAffinityTerm>& all, const std::string& topology_key) {
+  return &counter(labels_.matcher(all, false, false), layout_.topology(topology_key), nullptr, false);
+}
 
 void QuickEngine::prepare(Kind& kind) {
   const Pod& pod = *kind.example;
   const kube::PodSpec& spec = *pod.spec;
   kind.prepared = true;
-  kind.plain = !spec.scheduling_gates.empty() || !spec.volumes.empty() || !pod.node_name.empty();
+  kind.plain = !spec.scheduling_gates.empty() || !pod.node_name.empty();
   if (kind.plain) return;
-  const ClusterObjects& objects = cluster_->objects();
-  kind.affinity = resolve_namespaces(spec.affinity.required, objects);
-  kind.anti_affinity = resolve_namespaces(spec.anti_affinity.required, objects);
-  kind.likes = resolve_namespaces(spec.affinity.preferred, objects);
-  kind.dislikes = resolve_namespaces(spec.anti_affinity.preferred, objects);
-  kind.meets_own_terms = meets_all(kind.affinity, pod);
-  const std::vector<NodeState>& nodes = cluster_->nodes();
-  size_t count = nodes.size();
-  kind.allowed.resize(count);
-  kind.taints.resize(count);
-  kind.prefers.resize(count);
-  kind.image.resize(count);
-  kind.fits.resize(count);
-  kind.points.resize(count);
-  bool per_node = asks_for_one_node(spec);
-  std::vector<int64_t> first_of_class(count, -1);
-  for (const NodeState& state : nodes) {
-    uint32_t i = state.index;
-    const Node& node = *state.node;
-    if (any_images_) kind.image[i] = static_cast<int32_t>(image_score(*cluster_, pod, state) * profile_->weight(Plugin::ImageLocality));
-    int64_t& first = first_of_class[class_[i]];
-    if (first >= 0 && !per_node) {
-      kind.allowed[i] = kind.allowed[static_cast<size_t>(first)];
-      kind.taints[i] = kind.taints[static_cast<size_t>(first)];
-      kind.prefers[i] = kind.prefers[static_cast<size_t>(first)];
-      continue;
+  kind.has_volumes = !spec.volumes.empty() && profile_->filters_with(Plugin::VolumeBinding);
+  kind.shape = &board_.shape_of(pod);
+  prepare_affinity(kind);
+  auto named = profile_->filters_with(Plugin::NodeAffinity) ? kube::named_nodes(spec.node_affinity) : std::nullopt;
+  if (named) {
+    kind.pinned.emplace();
+    for (const std::string& name : *named) {
+      const NodeState* node = cluster_->find_node(name);
+      if (node) kind.pinned->push_back(layout_.position_of[node->index]);
     }
-    first = i;
-    kind.allowed[i] = (!node.unschedulable || kube::tolerated(kCordon, spec.tolerations)) && !kube::first_untolerated(node.taints, spec.tolerations) &&
-                      node_affinity_matches(spec.node_selector, spec.node_affinity, node.name(), node.meta.labels);
-    kind.taints[i] = static_cast<int32_t>(std::count_if(node.taints.begin(), node.taints.end(), [&](const kube::Taint& taint) {
-      return taint.effect == kube::kPreferNoSchedule && !kube::tolerated(taint, spec.tolerations);
-    }));
-    kind.prefers[i] = static_cast<int32_t>(preference_score(spec.node_affinity.preferred, node.name(), node.meta.labels));
+    bool spreads = profile_->filters_with(Plugin::PodTopologySpread) && !spread_constraints(*profile_, *cluster_, pod, SpreadKind::Required).list.empty();
+    kind.plain = named->empty() || spreads || kind.has_volumes;
+    return;
   }
+  kind.rules = &rules_of(pod);
+  kind.every_node = kind.has_volumes || kind.rules->by_position;
   prepare_spread(kind);
+}
+
+void QuickEngine::prepare_affinity(Kind& kind) {
+  const kube::PodSpec& spec = *kind.example->spec;
+  const ClusterObjects& objects = cluster_->objects();
+  if (profile_->filters_with(Plugin::InterPodAffinity)) {
+    auto affinity = resolve_namespaces(spec.affinity.required, objects), anti_affinity = resolve_namespaces(spec.anti_affinity.required, objects);
+    kind.meets_own_terms = meets_all(affinity, *kind.example);
+    // A pod counts for any of the affinity terms only where it meets all of them.
+    for (const auto& term : affinity) kind.affinity.push_back({&layout_.topology(term.topology_key), term_counter(affinity, term.topology_key)});
+    for (const auto& term : anti_affinity) kind.anti_affinity.push_back({&layout_.topology(term.topology_key), term_counter({term}, term.topology_key)});
+  }
+  if (profile_->weight(Plugin::InterPodAffinity) == 0) return;
+  for (const auto& term : resolve_namespaces(spec.affinity.preferred, objects)) kind.wishes.push_back({term_counter({term}, term.topology_key), term.weight});
+  for (const auto& term : resolve_namespaces(spec.anti_affinity.preferred, objects)) kind.wishes.push_back({term_counter({term}, term.topology_key), -term.weight});
 }
 
 void QuickEngine::prepare_spread(Kind& kind) {
   const Pod& pod = *kind.example;
-  const std::vector<NodeState>& nodes = cluster_->nodes();
+  const Rules& rules = *kind.rules;
   for (SpreadKind which : {SpreadKind::Required, SpreadKind::Preferred}) {
-    SpreadConstraints constraints = spread_constraints(*profile_, *cluster_, pod, which);
     bool required = which == SpreadKind::Required;
-    if (!required) kind.require_all_labels = constraints.require_all_labels;
+    if (required ? !profile_->filters_with(Plugin::PodTopologySpread) : profile_->weight(Plugin::PodTopologySpread) == 0) continue;
+    SpreadConstraints constraints = spread_constraints(*profile_, *cluster_, pod, which);
+    if (constraints.list.empty()) continue;
+    // Without system defaults a node lacking a label stands aside; with them, the missing zones are one more.
+    bool needs_all = required || constraints.require_all_labels;
+    std::vector<uint8_t> has_all;
+    for (uint32_t group = 0; group < layout_.groups.size(); ++group) {
+      has_all.push_back(std::all_of(constraints.list.begin(), constraints.list.end(),
+                                    [&](const auto& each) { return layout_.example(group).meta.labels.find(each.topology_key) != nullptr; }));
+    }
+    if (!required) {
+      for (uint8_t has : has_all) kind.ignored.push_back(needs_all && !has);
+    }
     for (const kube::SpreadConstraint& rule : constraints.list) {
       Spread spread;
-      spread.rule = rule;
+      spread.max_skew = rule.max_skew;
+      spread.min_domains = rule.min_domains;
       spread.by_node = !required && rule.topology_key == kHostnameLabel;
       spread.self = rule.selector.matches(pod.meta.labels);
-      spread.on_node.resize(nodes.size());
-      std::map<std::string, int32_t> ids;
-      for (const NodeState& state : nodes) {
-        const Labels& labels = state.node->meta.labels;
-        const std::string* value = labels.find(rule.topology_key);
-        // Without system defaults a node lacking a label stands aside; with them, the missing zones are one more.
-        bool has_all = std::all_of(constraints.list.begin(), constraints.list.end(), [&](const auto& each) { return labels.find(each.topology_key); });
-        bool included = (!rule.honor_affinity || node_affinity_matches(pod.spec->node_selector, pod.spec->node_affinity, state.node->name(), labels)) &&
-                        (!rule.honor_taints || !kube::first_untolerated(state.node->taints, pod.spec->tolerations));
-        int32_t id = ids.try_emplace(value ? *value : std::string(), static_cast<int32_t>(ids.size())).first->second;
-        spread.domain.push_back(value ? id : -1 - id);
-        spread.counted.push_back(included && (has_all || (!required && !constraints.require_all_labels)));
+      spread.topology = spread.by_node ? &layout_.each_node() : &layout_.topology(rule.topology_key);
+      NodeMask counted{rules.by_position, std::vector<uint8_t>(rules.allowed.size())};
+      spread.counted.resize(spread.topology->domains, 0);
+      for (uint32_t position = 0; position < layout_.size(); ++position) {
+        uint32_t group = layout_.group_of[position];
+        if (!rules.by_position && position != layout_.groups[group].begin) continue;
+        size_t slot = rules.slot(position, group);
+        bool counts = (!rule.honor_affinity || rules.affinity_holds[slot]) && (!rule.honor_taints || rules.tolerated[slot]) && (has_all[group] || !needs_all);
+        counted.bits[slot] = counts;
+        int32_t domain = spread.topology->of(position, group);
+        if (!counts || domain < 0) continue;
+        if (spread.topology->own) {
+          spread.domains += rules.by_position ? 1 : layout_.groups[group].end - layout_.groups[group].begin;
+        } else {
+          spread.domains += !std::exchange(spread.counted[static_cast<size_t>(domain)], uint8_t(1));
+        }
       }
-      spread.in_domain.resize(ids.size());
-      spread.is_counted.resize(ids.size());
-      for (size_t i = 0; i < nodes.size(); ++i) {
-        int32_t id = spread.domain[i] >= 0 ? spread.domain[i] : -1 - spread.domain[i];
-        if (spread.counted[i]) spread.is_counted[static_cast<size_t>(id)] = 1;
+      if (!rule.selector.empty()) {
+        kube::PodAffinityTerm term;
+        term.namespaces = {pod.meta.name_space};
+        term.selector = rule.selector;
+        spread.counter = &counter(labels_.matcher({term}, false, true), *spread.topology, spread.by_node ? nullptr : mask(std::move(counted)), !needs_all);
       }
-      spread.domains = std::count(spread.is_counted.begin(), spread.is_counted.end(), 1);
       (required ? kind.required : kind.preferred).push_back(std::move(spread));
     }
   }
 }
 
-// Room and resource points of one node, which change with every pod that comes or goes.
-void QuickEngine::look_at(Kind& kind, uint32_t index) {
-  if (!kind.allowed[index]) return;
-  const NodeState& node = cluster_->nodes()[index];
-  const Pod& pod = *kind.example;
-  bool fits = has_room(pod.requests.real, node) && (node.ports.empty() || !ports_conflict(pod.spec->host_ports(), node.ports));
-  kind.fits[index] = fits;
-  if (!fits) return;
-  const kube::Resources& all = node.node->allocatable;
-  int64_t points = 0;
-  if (all.milli_cpu > 0 && all.memory > 0) {
-    points = (least_allocated(node.nonzero_cpu + pod.requests.score_cpu, all.milli_cpu) + least_allocated(node.nonzero_memory + pod.requests.score_memory, all.memory)) / 2;
+// What pods that are there have to say about this one.
+void QuickEngine::gather(const Kind& kind) {
+  refusing_.clear();
+  scoring_.clear();
+  bool hears_wishes = profile_->weight(Plugin::InterPodAffinity) > 0 && (!profile_->ignore_preferred_terms_of_existing_pods || !kind.wishes.empty());
+  for (const PodMatcher* matcher : kind.set->matchers) {
+    if (matcher->refuses && matcher->refuses->total() > 0 && profile_->filters_with(Plugin::InterPodAffinity)) refusing_.push_back(matcher->refuses.get());
+    if (matcher->scores && hears_wishes) scoring_.push_back(matcher->scores.get());
+  }
+}
+
+void QuickEngine::list_special_nodes(const Kind& kind) {
+  ++mark_;
+  special_.clear();
+  if (kind.every_node) {
+    for (uint32_t position = 0; position < layout_.size(); ++position) special_.push_back(position);
   } else {
-    points = fit_score(*profile_, pod, node);
-  }
-  points *= profile_->weight(Plugin::NodeResourcesFit);
-  int64_t balance = profile_->weight(Plugin::NodeResourcesBalancedAllocation);
-  bool plain_balance = profile_->version_minor >= 35 || all.milli_cpu == 0 || all.memory == 0;
-  if (balance > 0 && (pod.requests.real.milli_cpu != 0 || pod.requests.real.memory != 0)) {
-    points += balance * (plain_balance ? balanced_score(*profile_, pod, node) : balanced_points(pod.requests.real, node));
-  }
-  kind.points[index] = static_cast<int32_t>(points) + kind.image[index];
-}
-
-void QuickEngine::catch_up(Kind& kind) {
-  // After many changes, and the first time, it is cheaper to look at every node once.
-  uint32_t nodes = static_cast<uint32_t>(cluster_->nodes().size());
-  bool all = kind.seen == 0 || log_.size() - kind.seen > nodes;
-  for (; kind.seen < log_.size(); ++kind.seen) {
-    const Event& event = log_[kind.seen];
-    for (auto* list : {&kind.required, &kind.preferred}) {
-      for (Spread& spread : *list) {
-        if (event.leaving || spread.rule.selector.empty()) continue;
-        size_t other = event.kind;
-        if (spread.matches.size() <= other) spread.matches.resize(kinds_.size(), -1);
-        const Pod& pod = *kinds_[other]->example;
-        if (spread.matches[other] < 0) {
-          spread.matches[other] = pod.meta.name_space == kind.example->meta.name_space && spread.rule.selector.matches(pod.meta.labels);
-        }
-        if (!spread.matches[other]) continue;
-        spread.on_node[event.node] += event.delta;
-        int32_t id = spread.domain[event.node] >= 0 ? spread.domain[event.node] : -1 - spread.domain[event.node];
-        if (spread.counted[event.node]) spread.in_domain[static_cast<size_t>(id)] += event.delta;
-      }
+    auto take = [&](const TopologyCounter* counter) {
+      if (!counter || !counter->topology().own || counter->own().entries().empty()) return;
+      auto middle = static_cast<std::ptrdiff_t>(special_.size());
+      for (const SparseCounts::Entry& each : counter->own().entries()) special_.push_back(each.position);
+      if (middle > 0) std::inplace_merge(special_.begin(), special_.begin() + middle, special_.end());
+    };
+    for (const auto* list : {&kind.required, &kind.preferred}) {
+      for (const Spread& each : *list) take(each.counter);
     }
-    count_relation(kind, event);
-    if (!all) look_at(kind, event.node);
-  }
-  for (uint32_t i = 0; i < nodes && all; ++i) look_at(kind, i);
-}
-
-const QuickEngine::Domains& QuickEngine::domains(const std::string& key) {
-  auto [at, is_new] = domains_.try_emplace(key);
-  if (!is_new) return at->second;
-  std::map<std::string_view, int32_t> ids;
-  for (const NodeState& node : cluster_->nodes()) {
-    const std::string* value = node.node->meta.labels.find(key);
-    at->second.of_node.push_back(value ? ids.try_emplace(*value, static_cast<int32_t>(ids.size())).first->second : -1);
-  }
-  at->second.count = ids.size();
-  return at->second;
-}
-
-// Which terms of this kind match a pod of the other, and the other way round.
-const QuickEngine::Relation& QuickEngine::relation(Kind& kind, uint32_t other) {
-  if (kind.relations.size() <= other) kind.relations.resize(kinds_.size());
-  Relation& relation = kind.relations[other];
-  if (relation.known) return relation;
-  relation.known = true;
-  const Pod& pod = *kind.example;
-  const Pod& there = *kinds_[other]->example;
-  const kube::PodSpec& theirs = *there.spec;
-  bool silent = kind.affinity.empty() && kind.anti_affinity.empty() && kind.likes.empty() && kind.dislikes.empty() && !theirs.has_pod_affinity();
-  if (silent) return relation;
-  const Labels& labels = cluster_->namespace_labels(pod.meta.name_space);
-  using Count = Relation::Count;
-  auto add = [&](const kube::PodAffinityTerm& term, Count count, int64_t weight) {
-    uint32_t at = kind.topology(term.topology_key, domains(term.topology_key));
-    kind.topologies[at].used[static_cast<size_t>(count)] = true;
-    relation.parts.push_back({at, count, weight});
-  };
-  auto add_matching = [&](const std::vector<kube::PodAffinityTerm>& terms, const Pod& target, const Labels& of, Count count, int sign) {
-    for (const kube::PodAffinityTerm& term : terms) {
-      if (term_matches(term, target, of)) add(term, count, count == Count::Score ? sign * term.weight : 1);
+    for (const auto* list : {&kind.affinity, &kind.anti_affinity}) {
+      for (const Kind::Term& each : *list) take(each.counter);
     }
-  };
-  add_matching(kind.likes, there, kNoLabels, Count::Score, 1);
-  add_matching(kind.dislikes, there, kNoLabels, Count::Score, -1);
-  add_matching(theirs.affinity.preferred, pod, labels, Count::Score, 1);
-  add_matching(theirs.anti_affinity.preferred, pod, labels, Count::Score, -1);
-  for (const kube::PodAffinityTerm& term : theirs.affinity.required) {
-    if (profile_->hard_pod_affinity_weight > 0 && term_matches(term, pod, labels)) add(term, Count::Score, profile_->hard_pod_affinity_weight);
+    for (const Kind::Wish& each : kind.wishes) take(each.counter);
+    std::for_each(refusing_.begin(), refusing_.end(), take);
+    std::for_each(scoring_.begin(), scoring_.end(), take);
+    special_.erase(std::unique(special_.begin(), special_.end()), special_.end());
   }
-  add_matching(kind.anti_affinity, there, kNoLabels, Count::AntiAffinity, 1);
-  add_matching(theirs.anti_affinity.required, pod, labels, Count::ExistingAntiAffinity, 1);
-  if (meets_all(kind.affinity, there)) {
-    for (const kube::PodAffinityTerm& term : kind.affinity) add(term, Count::Affinity, 1);
-  }
-  return relation;
-}
-
-void QuickEngine::count_relation(Kind& kind, const Event& event) {
-  for (const Relation::Part& part : relation(kind, event.kind).parts) {
-    Kind::Topology& topology = kind.topologies[part.topology];
-    int32_t domain = topology.domains->of_node[event.node];
-    if (domain < 0) continue;
-    topology.counts[static_cast<size_t>(part.count)][static_cast<size_t>(domain)] += part.weight * event.delta;
-    if (part.count == Relation::Count::Affinity) kind.company += event.delta;
+  for (uint32_t position : special_) {
+    special_mark_[position] = mark_;
+    uint32_t group = layout_.group_of[position];
+    if (std::exchange(special_room_mark_[group], mark_) != mark_) special_room_[group] = 0;
+    special_room_[group] += kind.shape->points[position] != PodShape::kNoRoom;
   }
 }
 
-bool QuickEngine::affinity_allows(const Kind& kind, uint32_t node) const {
-  auto count_at = [&](const std::string& key, Relation::Count count) -> int64_t {
-    for (const Kind::Topology& each : kind.topologies) {
-      if (each.key != key) continue;
-      int32_t domain = each.domains->of_node[node];
-      return domain < 0 ? 0 : each.counts[static_cast<size_t>(count)][static_cast<size_t>(domain)];
-    }
-    return 0;
-  };
-  bool company = true;
-  for (const kube::PodAffinityTerm& term : kind.affinity) {
-    if (domains_.at(term.topology_key).of_node[node] < 0) return false;
-    company = company && count_at(term.topology_key, Relation::Count::Affinity) > 0;
-  }
-  if (!company && !(kind.company == 0 && kind.meets_own_terms)) return false;
-  for (const kube::PodAffinityTerm& term : kind.anti_affinity) {
-    if (count_at(term.topology_key, Relation::Count::AntiAffinity) > 0) return false;
-  }
-  for (const Kind::Topology& each : kind.topologies) {
-    constexpr size_t existing = static_cast<size_t>(Relation::Count::ExistingAntiAffinity);
-    int32_t domain = each.domains->of_node[node];
-    if (each.used[existing] && domain >= 0 && each.counts[existing][static_cast<size_t>(domain)] > 0) return false;
+bool QuickEngine::spread_allows(const Kind& kind, uint32_t position, uint32_t group, bool special) const {
+  for (size_t i = 0; i < kind.required.size(); ++i) {
+    const Spread& spread = kind.required[i];
+    if (spread.topology->of_group[group] < 0) return false;
+    int64_t here = !spread.counter ? 0 : special ? spread.counter->at_next(position, group) : spread.counter->at_group(group);
+    if (here + spread.self - least_[i] > spread.max_skew) return false;
   }
   return true;
 }
 
-std::vector<int64_t> QuickEngine::affinity_points(const Kind& kind) const {
-  std::vector<int64_t> points(feasible_.size(), 0);
-  bool scored = false;
-  for (const Kind::Topology& each : kind.topologies) {
-    if (!each.used[0]) continue;
-    scored = true;
-    for (size_t i = 0; i < feasible_.size(); ++i) {
-      int32_t domain = each.domains->of_node[feasible_[i]];
-      if (domain >= 0) points[i] += each.counts[0][static_cast<size_t>(domain)];
-    }
+bool QuickEngine::affinity_allows(const Kind& kind, uint32_t position, uint32_t group, bool special) const {
+  auto count = [&](const TopologyCounter* counter) { return special ? counter->at_next(position, group) : counter->at_group(group); };
+  bool company = true, alone = true;
+  for (const Kind::Term& term : kind.affinity) {
+    if (term.topology->of_group[group] < 0) return false;
+    company = company && count(term.counter) > 0;
+    alone = alone && term.counter->total() == 0;
   }
-  if (!scored) return {};
-  auto [least, most] = std::minmax_element(points.begin(), points.end());
-  int64_t low = *least, high = *most;
-  if (low == high) return {};
-  for (int64_t& point : points) {
-    point = static_cast<int64_t>(static_cast<double>(kMaxNodeScore) * (static_cast<double>(point - low) / static_cast<double>(high - low)));
-  }
-  return points;
+  // The first of a group that wants to be together finds nobody, and may start the group anywhere.
+  if (!company && !(alone && kind.meets_own_terms)) return false;
+  return std::none_of(kind.anti_affinity.begin(), kind.anti_affinity.end(), [&](const Kind::Term& term) { return count(term.counter) > 0; }) &&
+         std::none_of(refusing_.begin(), refusing_.end(), [&](const TopologyCounter* counter) { return count(counter) > 0; });
 }
 
-void QuickEngine::find_feasible(const Kind& kind) {
-  feasible_.clear();
-  bool related = !kind.topologies.empty() || !kind.affinity.empty();
-  for (const kube::PodAffinityTerm& term : kind.affinity) domains(term.topology_key);
-  std::vector<int64_t> least;
+void QuickEngine::find_cells(Kind& kind, const Pod& pod) {
+  cells_.clear();
+  least_.clear();
+  auto rewind = [](const TopologyCounter* counter) {
+    if (counter) counter->rewind();
+  };
   for (const Spread& spread : kind.required) {
     int64_t fewest = std::numeric_limits<int32_t>::max();
-    for (size_t i = 0; i < spread.in_domain.size(); ++i) {
-      if (spread.is_counted[i]) fewest = std::min(fewest, spread.in_domain[i]);
+    if (!spread.counter) {
+      if (spread.domains > 0) fewest = 0;
+    } else if (spread.topology->own) {
+      const auto& entries = spread.counter->own().entries();
+      if (static_cast<int64_t>(entries.size()) < spread.domains) fewest = 0;
+      for (const SparseCounts::Entry& each : entries) fewest = std::min(fewest, each.count);
+    } else {
+      for (size_t i = 0; i < spread.counted.size(); ++i) {
+        if (spread.counted[i]) fewest = std::min(fewest, spread.counter->by_domain()[i]);
+      }
     }
-    least.push_back(spread.domains < spread.rule.min_domains ? 0 : fewest);
+    least_.push_back(spread.domains < spread.min_domains ? 0 : fewest);
+    rewind(spread.counter);
   }
-  for (uint32_t i = 0; i < kind.fits.size(); ++i) {
-    if (!kind.fits[i]) continue;
-    bool fits = true;
-    for (size_t k = 0; k < kind.required.size() && fits; ++k) {
-      const Spread& spread = kind.required[k];
-      fits = spread.domain[i] >= 0 && spread.in_domain[static_cast<size_t>(spread.domain[i])] + spread.self - least[k] <= spread.rule.max_skew;
-    }
-    if (fits && (!related || affinity_allows(kind, i))) feasible_.push_back(i);
+  for (const auto* list : {&kind.affinity, &kind.anti_affinity}) {
+    for (const Kind::Term& each : *list) rewind(each.counter);
+  }
+  std::for_each(refusing_.begin(), refusing_.end(), rewind);
+  std::optional<VolumeFilter> volumes;
+  if (kind.has_volumes) volumes.emplace(*cluster_, pod);
+  for (uint32_t group = 0; group < layout_.groups.size() && !kind.every_node; ++group) {
+    uint32_t special = special_room_mark_[group] == mark_ ? special_room_[group] : 0, nodes = kind.shape->groups[group].with_room - special;
+    if (nodes == 0 || !kind.rules->allowed[group] || !spread_allows(kind, 0, group, false) || !affinity_allows(kind, 0, group, false)) continue;
+    cells_.push_back({0, group, false, !kind.ignored.empty() && kind.ignored[group], nodes});
+  }
+  for (uint32_t position : special_) {
+    uint32_t group = layout_.group_of[position];
+    if (kind.shape->points[position] == PodShape::kNoRoom || !kind.rules->allowed[kind.rules->slot(position, group)]) continue;
+    if (!spread_allows(kind, position, group, true) || !affinity_allows(kind, position, group, true)) continue;
+    if (volumes && volumes->check(cluster_->nodes()[layout_.node_at[position]])) continue;
+    cells_.push_back({position, group, true, !kind.ignored.empty() && kind.ignored[group], 1});
   }
 }
 
-std::vector<int64_t> QuickEngine::spread_points(const Kind& kind) {
-  std::vector<int64_t> points(feasible_.size(), 0);
-  std::vector<uint8_t> ignored(feasible_.size(), 0);
-  size_t counted = feasible_.size();
-  if (kind.require_all_labels) {
-    for (size_t i = 0; i < feasible_.size(); ++i) {
-      ignored[i] = std::any_of(kind.preferred.begin(), kind.preferred.end(), [&](const Spread& each) { return each.domain[feasible_[i]] < 0; });
-      counted -= ignored[i];
-    }
+// Whether a pod may go to the node that it names.
+bool QuickEngine::fits_pinned(const Kind& kind, uint32_t position) const {
+  const Node& node = *cluster_->nodes()[layout_.node_at[position]].node;
+  const kube::PodSpec& spec = *kind.example->spec;
+  if (kind.shape->points[position] == PodShape::kNoRoom) return false;
+  if (profile_->filters_with(Plugin::NodeUnschedulable) && node.unschedulable && !kube::tolerated(kCordon, spec.tolerations)) return false;
+  if (profile_->filters_with(Plugin::TaintToleration) && kube::first_untolerated(node.taints, spec.tolerations)) return false;
+  if (!node_affinity_matches(spec.node_selector, spec.node_affinity, node.name(), node.meta.labels)) return false;
+  uint32_t group = layout_.group_of[position];
+  for (const auto* list : {&kind.affinity, &kind.anti_affinity}) {
+    for (const Kind::Term& each : *list) each.counter->rewind();
   }
+  for (const TopologyCounter* counter : refusing_) counter->rewind();
+  return affinity_allows(kind, position, group, true);
+}
+
+QuickEngine::Answer QuickEngine::find_pinned(Kind& kind) {
+  cells_.clear();
+  for (uint32_t position : *kind.pinned) {
+    if (fits_pinned(kind, position)) cells_.push_back({position, layout_.group_of[position], true, false, 1});
+  }
+  if (cells_.empty()) return Answer::Nowhere;
+  // One node is the best whatever its score is.
+  if (cells_.size() > 1) return Answer::AskPlain;
+  first_ = cells_[0].position;
+  best_total_ = kind.shape->points[first_];
+  return Answer::Found;
+}
+
+void QuickEngine::score_spread(const Kind& kind) {
   std::vector<double> weights;
+  size_t counted = 0;
+  for (const Cell& cell : cells_) counted += cell.ignored ? 0 : cell.nodes;
   for (const Spread& spread : kind.preferred) {
     size_t size = counted;
     if (!spread.by_node) {
-      std::vector<uint8_t> there(spread.in_domain.size(), 0);
-      for (size_t i = 0; i < feasible_.size(); ++i) {
-        int32_t id = spread.domain[feasible_[i]];
-        if (!ignored[i]) there[static_cast<size_t>(id >= 0 ? id : -1 - id)] = 1;
+      std::vector<uint8_t> seen(spread.topology->domains + 1, 0);
+      size = 0;
+      for (const Cell& cell : cells_) {
+        if (cell.ignored) continue;
+        int32_t domain = spread.topology->of_group[cell.group];
+        if (spread.topology->own && domain >= 0) {
+          size += cell.nodes;
+          continue;
+        }
+        if (domain < 0) domain = spread.topology->empty;
+        size_t place = domain < 0 ? spread.topology->domains : static_cast<size_t>(domain);
+        size += !std::exchange(seen[place], uint8_t(1));
       }
-      size = static_cast<size_t>(std::count(there.begin(), there.end(), 1));
     }
     weights.push_back(portable_log(static_cast<double>(size + 2)));
+    if (spread.counter) spread.counter->rewind();
   }
   int64_t least = std::numeric_limits<int64_t>::max(), most = 0;
-  for (size_t i = 0; i < feasible_.size(); ++i) {
-    if (ignored[i]) continue;
+  for (Cell& cell : cells_) {
+    if (cell.ignored) continue;
     double score = 0;
-    for (size_t k = 0; k < kind.preferred.size(); ++k) {
-      const Spread& spread = kind.preferred[k];
-      int32_t id = spread.domain[feasible_[i]];
-      if (id < 0) continue;
-      int64_t pods = spread.by_node ? spread.on_node[feasible_[i]] : spread.in_domain[static_cast<size_t>(id)];
-      score += static_cast<double>(pods) * weights[k] + static_cast<double>(spread.rule.max_skew - 1);
+    for (size_t i = 0; i < kind.preferred.size(); ++i) {
+      const Spread& spread = kind.preferred[i];
+      if (spread.topology->of_group[cell.group] < 0) continue;
+      int64_t pods = !spread.counter ? 0 : cell.special ? spread.counter->at_next(cell.position, cell.group) : spread.counter->at_group(cell.group);
+      score += static_cast<double>(pods) * weights[i] + static_cast<double>(spread.max_skew - 1);
     }
-    points[i] = static_cast<int64_t>(std::round(score));
-    least = std::min(least, points[i]);
-    most = std::max(most, points[i]);
+    cell.spread = static_cast<int64_t>(std::round(score));
+    least = std::min(least, cell.spread);
+    most = std::max(most, cell.spread);
   }
-  for (size_t i = 0; i < feasible_.size(); ++i) {
-    if (!ignored[i]) points[i] = most == 0 ? kMaxNodeScore : kMaxNodeScore * (most + least - points[i]) / most;
+  for (Cell& cell : cells_) {
+    if (!cell.ignored) cell.spread = most == 0 ? kMaxNodeScore : kMaxNodeScore * (most + least - cell.spread) / most;
   }
-  return points;
 }
 
-std::optional<uint32_t> QuickEngine::choose(const Pod& pod) {
-  if (!usable_ || cluster_->has_nominations()) return std::nullopt;
+void QuickEngine::score_affinity(const Kind& kind) {
+  for (const Kind::Wish& wish : kind.wishes) {
+    wish.counter->rewind();
+    for (Cell& cell : cells_) cell.together += wish.weight * (cell.special ? wish.counter->at_next(cell.position, cell.group) : wish.counter->at_group(cell.group));
+  }
+  for (const TopologyCounter* counter : scoring_) {
+    counter->rewind();
+    for (Cell& cell : cells_) cell.together += cell.special ? counter->at_next(cell.position, cell.group) : counter->at_group(cell.group);
+  }
+  int64_t least = cells_[0].together, most = least;
+  for (const Cell& cell : cells_) {
+    least = std::min(least, cell.together);
+    most = std::max(most, cell.together);
+  }
+  for (Cell& cell : cells_) {
+    double share = most > least ? static_cast<double>(kMaxNodeScore) * (static_cast<double>(cell.together - least) / static_cast<double>(most - least)) : 0;
+    cell.together = static_cast<int64_t>(share);
+  }
+}
+
+void QuickEngine::add_points(const Kind& kind) {
+  const Rules& rules = *kind.rules;
+  int64_t most_taints = 0, most_preferred = 0;
+  for (const Cell& cell : cells_) {
+    size_t slot = rules.slot(cell.position, cell.group);
+    most_taints = std::max<int64_t>(most_taints, rules.taints[slot]);
+    most_preferred = std::max<int64_t>(most_preferred, rules.prefers[slot]);
+  }
+  int64_t taint_weight = profile_->weight(Plugin::TaintToleration), affinity_weight = profile_->weight(Plugin::NodeAffinity);
+  int64_t spread_weight = profile_->weight(Plugin::PodTopologySpread), together_weight = profile_->weight(Plugin::InterPodAffinity);
+  if (!kind.preferred.empty()) score_spread(kind);
+  if (!kind.wishes.empty() || !scoring_.empty()) score_affinity(kind);
+  for (Cell& cell : cells_) {
+    size_t slot = rules.slot(cell.position, cell.group);
+    cell.total = taint_weight * (most_taints == 0 ? kMaxNodeScore : kMaxNodeScore - kMaxNodeScore * rules.taints[slot] / most_taints);
+    if (most_preferred > 0) cell.total += affinity_weight * (kMaxNodeScore * rules.prefers[slot] / most_preferred);
+    cell.total += spread_weight * cell.spread + together_weight * cell.together;
+  }
+}
+
+// The first of the best of a group's ordinary nodes.
+uint32_t QuickEngine::first_ordinary(PodShape& shape, const Cell& cell, int32_t& points) const {
+  const PodShape::Best& best = board_.best(shape, cell.group);
+  points = best.points;
+  if (!is_special(best.position)) return best.position;
+  uint32_t first = 0;
+  points = PodShape::kNoRoom;
+  for (uint32_t position = layout_.groups[cell.group].begin; position < layout_.groups[cell.group].end; ++position) {
+    if (shape.points[position] <= points || is_special(position)) continue;
+    points = shape.points[position];
+    first = position;
+  }
+  return first;
+}
+
+void QuickEngine::pick(Kind& kind) {
+  PodShape& shape = *kind.shape;
+  best_total_ = -1;
+  auto offer = [&](int64_t total, uint32_t position) {
+    if (total < best_total_ || (total == best_total_ && layout_.rank[position] > layout_.rank[first_])) return;
+    best_total_ = total;
+    first_ = position;
+  };
+  for (const Cell& cell : cells_) {
+    if (cell.special) {
+      offer(cell.total + shape.points[cell.position], cell.position);
+      continue;
+    }
+    // What the whole group reaches at most.
+    if (cell.total + board_.best(shape, cell.group).points < best_total_) continue;
+    int32_t points = 0;
+    uint32_t position = first_ordinary(shape, cell, points);
+    offer(cell.total + points, position);
+  }
+}
+
+QuickEngine::Answer QuickEngine::find(const Pod& pod) {
+  if (cluster_->has_nominations()) return Answer::AskPlain;
   Kind& kind = *kinds_[kind_of(pod)];
   if (!kind.prepared) prepare(kind);
-  if (kind.plain) return std::nullopt;
-  catch_up(kind);
-  find_feasible(kind);
-  if (feasible_.empty()) return std::nullopt;
-  int64_t most_taints = 0, most_preferred = 0;
-  for (uint32_t node : feasible_) {
-    most_taints = std::max<int64_t>(most_taints, kind.taints[node]);
-    most_preferred = std::max<int64_t>(most_preferred, kind.prefers[node]);
+  if (kind.plain || (kind.has_volumes && VolumeFilter(*cluster_, pod).pre_filter())) return Answer::AskPlain;
+  board_.catch_up(*kind.shape);
+  shape_ = kind.shape;
+  gather(kind);
+  if (kind.pinned) return find_pinned(kind);
+  list_special_nodes(kind);
+  find_cells(kind, pod);
+  if (cells_.empty()) return Answer::Nowhere;
+  add_points(kind);
+  pick(kind);
+  return Answer::Found;
+}
+
+std::vector<uint32_t> QuickEngine::best() const {
+  std::vector<uint32_t> positions;
+  for (const Cell& cell : cells_) {
+    if (cell.special) {
+      if (cell.total + shape_->points[cell.position] == best_total_) positions.push_back(cell.position);
+      continue;
+    }
+    for (uint32_t position = layout_.groups[cell.group].begin; position < layout_.groups[cell.group].end; ++position) {
+      if (!is_special(position) && shape_->points[position] != PodShape::kNoRoom && cell.total + shape_->points[position] == best_total_) positions.push_back(position);
+    }
   }
-  int64_t spread_weight = profile_->weight(Plugin::PodTopologySpread);
-  bool spreads = !kind.preferred.empty() && spread_weight > 0;
-  std::vector<int64_t> spread = spreads ? spread_points(kind) : std::vector<int64_t>();
-  int64_t pod_affinity_weight = profile_->weight(Plugin::InterPodAffinity);
-  std::vector<int64_t> together = pod_affinity_weight > 0 ? affinity_points(kind) : std::vector<int64_t>();
-  int64_t taint_weight = profile_->weight(Plugin::TaintToleration), affinity_weight = profile_->weight(Plugin::NodeAffinity);
-  int64_t best_total = -1;
-  uint32_t best = 0;
-  for (size_t i = 0; i < feasible_.size(); ++i) {
-    uint32_t node = feasible_[i];
-    int64_t total = kind.points[node];
-    total += taint_weight * (most_taints == 0 ? kMaxNodeScore : kMaxNodeScore - kMaxNodeScore * kind.taints[node] / most_taints);
-    if (most_preferred > 0) total += affinity_weight * (kMaxNodeScore * kind.prefers[node] / most_preferred);
-    if (spreads) total += spread_weight * spread[i];
-    if (!together.empty()) total += pod_affinity_weight * together[i];
-    if (total < best_total || (total == best_total && rank_[node] > rank_[best])) continue;
-    best_total = total;
-    best = node;
-  }
-  return best;
+  std::sort(positions.begin(), positions.end(), [&](uint32_t a, uint32_t b) { return layout_.rank[a] < layout_.rank[b]; });
+  for (uint32_t& each : positions) each = layout_.node_at[each];
+  return positions;
 }
 
 }  // namespace archway::scheduler

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/check.h"
 #include "scheduler/daemon_set.h"
 #include "scheduler/instance_types.h"
 
@@ -170,7 +171,6 @@ Simulation::SimulatedPod& Simulation::add_pod(Pod pod, const std::string& before
   added->before = before;
   added->is_new = is_new;
   added->workload = workload_of(added->pod);
-  by_pod_[&added->pod] = added.get();
   pods_.push_back(std::move(added));
   return *pods_.back();
 }
@@ -377,6 +377,11 @@ void Simulation::run_daemon_sets() {
   }
 }
 
+Simulation::SimulatedPod& Simulation::owner_of(const Pod& pod) {
+  for (size_t i = by_pod_.size(); i < pods_.size(); ++i) by_pod_[&pods_[i]->pod] = pods_[i].get();
+  return *by_pod_.at(&pod);
+}
+
 bool Simulation::preempt_for(Cluster& cluster, SimulatedPod& pod, const Cycle& cycle, const Decision& decision) {
   if (!profile_.preempts) return false;
   Preemption preemption = preempt(cycle, decision);
@@ -385,7 +390,7 @@ bool Simulation::preempt_for(Cluster& cluster, SimulatedPod& pod, const Cycle& c
   for (const PreemptionCandidate& candidate : preemption.candidates) {
     if (candidate.node != node) continue;
     for (const Pod* victim : candidate.victims) {
-      SimulatedPod& evicted = *by_pod_.at(victim);
+      SimulatedPod& evicted = owner_of(*victim);
       cluster.unbind(*victim, node);
       if (engine_) engine_->unbound(*victim, node);
       pod.preempted.push_back(victim->meta.key());
@@ -408,20 +413,30 @@ void Simulation::put(Cluster& cluster, SimulatedPod& pod, uint32_t node) {
 }
 
 // SplitMix64: the next number of the seed's sequence.
-uint32_t Simulation::pick(const Decision& decision) {
-  if (!seed_) return *decision.chosen;
+uint32_t Simulation::pick(const std::vector<uint32_t>& best) {
+  if (!seed_) return best.front();
   uint64_t mixed = *seed_ += 0x9e3779b97f4a7c15;
   mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
   mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
-  return decision.best[(mixed ^ (mixed >> 31)) % decision.best.size()];
+  return best[(mixed ^ (mixed >> 31)) % best.size()];
 }
 
-bool Simulation::try_place(Cluster& cluster, SimulatedPod& pod) {
-  std::optional<uint32_t> quick = engine_ ? engine_->choose(pod.pod) : std::nullopt;
-  if (quick) {
-    put(cluster, pod, *quick);
+bool Simulation::try_place(Cluster& cluster, SimulatedPod& pod, bool last_try) {
+  QuickEngine::Answer answer = engine_ ? engine_->find(pod.pod) : QuickEngine::Answer::AskPlain;
+  if (answer == QuickEngine::Answer::Found) {
+    put(cluster, pod, seed_ ? pick(engine_->best()) : engine_->first());
     return true;
   }
+  // Where nobody could make room for it, the reason can wait: a pass in which nobody is placed changes nothing.
+  bool hopeless = answer == QuickEngine::Answer::Nowhere && !engine_->holds_less_important(pod.pod.priority());
+  if (hopeless && !last_try) {
+    unexplained_.push_back(&pod);
+    return false;
+  }
+  return place_plainly(cluster, pod);
+}
+
+bool Simulation::place_plainly(Cluster& cluster, SimulatedPod& pod) {
   // Nominations and a nominated node of its own make a pod special.
   bool repeatable = engine_ && pod.pod.nominated_node.empty() && !cluster.has_nominations();
   if (repeatable) {
@@ -434,7 +449,7 @@ bool Simulation::try_place(Cluster& cluster, SimulatedPod& pod) {
   Cycle cycle(profile_, cluster, pod.pod);
   Decision decision = decide(cycle);
   if (decision.chosen) {
-    put(cluster, pod, pick(decision));
+    put(cluster, pod, pick(decision.best));
     return true;
   }
   pod.reason = unavailable_message(decision, cluster.nodes().size());
@@ -444,6 +459,11 @@ bool Simulation::try_place(Cluster& cluster, SimulatedPod& pod) {
   return false;
 }
 
+void Simulation::explain_failures(Cluster& cluster) {
+  for (SimulatedPod* pod : unexplained_) CHECK(!place_plainly(cluster, *pod));
+  unexplained_.clear();
+}
+
 void Simulation::schedule() {
   Cluster cluster(inventory_.nodes, inventory_.objects);
   for (auto& pod : pods_) {
@@ -451,8 +471,7 @@ void Simulation::schedule() {
     const NodeState* node = cluster.find_node(pod->now);
     if (node) cluster.bind(pod->pod, node->index);
   }
-  // A seed wants to know all of the best nodes, which only the plain way tells.
-  if (engine_kind_ == EngineKind::Quick && !seed_) engine_ = std::make_unique<QuickEngine>(profile_, cluster);
+  if (engine_kind_ == EngineKind::Quick) engine_ = std::make_unique<QuickEngine>(profile_, cluster);
   for (int pass = 0; pass < kMaxPasses; ++pass) {
     std::vector<SimulatedPod*> queue;
     for (auto& pod : pods_) {
@@ -463,12 +482,14 @@ void Simulation::schedule() {
     }
     std::stable_sort(queue.begin(), queue.end(), [](const SimulatedPod* a, const SimulatedPod* b) { return a->pod.priority() > b->pod.priority(); });
     bool progress = false;
+    unexplained_.clear();
     for (SimulatedPod* pod : queue) {
       if (pod->gone || !pod->now.empty()) continue;
-      progress = try_place(cluster, *pod) || progress;
+      progress = try_place(cluster, *pod, pass + 1 == kMaxPasses) || progress;
     }
     if (!progress) break;
   }
+  explain_failures(cluster);
   engine_.reset();
   failures_.clear();
   inventory_.objects = cluster.objects();

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "scheduler/preemption.h"
@@ -84,11 +85,15 @@ class Simulation {
   void roll_out(const kube::Workload& workload);
   void run_daemon_sets();
   void schedule();
-  bool try_place(Cluster& cluster, SimulatedPod& pod);
+  bool try_place(Cluster& cluster, SimulatedPod& pod, bool last_try);
+  bool place_plainly(Cluster& cluster, SimulatedPod& pod);
+  void explain_failures(Cluster& cluster);
+  SimulatedPod& owner_of(const Pod& pod);
   void put(Cluster& cluster, SimulatedPod& pod, uint32_t node);
   bool preempt_for(Cluster& cluster, SimulatedPod& pod, const Cycle& cycle, const Decision& decision);
   std::string workload_of(const Pod& pod) const;
-  uint32_t pick(const Decision& decision);
+  using WorkloadIndex = std::unordered_map<std::string, const kube::Workload*>;
+  uint32_t pick(const std::vector<uint32_t>& best);
   Node* find_node(const std::string& name);
 
   Inventory inventory_;
@@ -96,7 +101,7 @@ class Simulation {
   ImageKnowledge images_;
   std::vector<std::unique_ptr<SimulatedPod>> pods_;
   std::map<std::string, NodeOutcome> seen_nodes_;
-  std::map<const Pod*, SimulatedPod*> by_pod_;
+  std::unordered_map<const Pod*, SimulatedPod*> by_pod_;  // filled when somebody is preempted
   std::map<std::string, int> counters_;
   std::optional<uint64_t> seed_;
   EngineKind engine_kind_;
@@ -106,6 +111,7 @@ class Simulation {
     std::string reason;
   };
   std::map<uint32_t, Failure> failures_;  // by kind: why nothing takes it, as long as nothing changes
+  std::vector<SimulatedPod*> unexplained_;  // found no place in this pass; why is asked once it is sure that nothing else will change
 };
 
 // "0/8 nodes are available: 4 Insufficient cpu, ...", as kube-scheduler says it.
