@@ -4,6 +4,7 @@
 #include "image/copy.h"
 #include "registry/client.h"
 #include "registry/docker_registry_fixture.h"
+#include "registry/lookup.h"
 
 namespace archway {
 namespace {
@@ -177,6 +178,33 @@ TEST_F(AgainstDockerRegistry, PullsThroughALineThatCutsConnections) {
   auto pulled = copy.put(blob, *make_client()->repository(named(proxy.host() + "/cut/pull")), nullptr, {});
   ASSERT_TRUE(pulled.ok()) << pulled.error().message;
   EXPECT_LE(proxy.bytes_down(), kAllowed);
+}
+
+// Look-ups with a pull secret's credentials, a lone image by its digest, and the tag that moves.
+TEST_F(AgainstDockerRegistry, ImagesAreLookedUp) {
+  auto registry = DockerRegistry::start("alice", "secret");
+  if (!registry) GTEST_SKIP() << "skipped: htpasswd is not installed";
+  MemoryStore store;
+  Root root = make_index(store);
+  auto pusher = make_client(DockerConfig::of(registry->host(), {.username = "alice", .password = "secret"}));
+  Reference name = named(registry->host() + "/team/app:1.0");
+  CopyOptions tagged;
+  tagged.tags = {"1.0"};
+  ASSERT_TRUE(copy_image(store, *pusher->repository(name), root, tagged).ok());
+
+  auto lookup = *ImageLookup::open({});
+  EXPECT_EQ(lookup->look_up(name.str()).error().code, Code::Unauthorized);
+  Keychain keychain{{"{\"auths\":{\"" + registry->host() + "/team\":{\"username\":\"alice\",\"password\":\"secret\"}}}"}};
+  auto facts = lookup->look_up(name.str(), keychain);
+  ASSERT_TRUE(facts.ok()) << facts.error().message;
+  EXPECT_TRUE((*facts)->is_index);
+  EXPECT_EQ((*facts)->truth.digest, root.descriptor.digest);
+  ASSERT_EQ((*facts)->images.size(), 2u);
+  auto arm = lookup->look_up(name.name() + "@" + (*facts)->images[1].manifest.str(), keychain);
+  ASSERT_TRUE(arm.ok()) << arm.error().message;
+  EXPECT_EQ((*arm)->truth.platforms, std::vector{*parse_platform("linux/arm64")});
+  EXPECT_EQ(lookup->look_up(name.name() + ":2.0", keychain).error().code, Code::NotFound);
+  EXPECT_EQ(*lookup->tags(name.str(), keychain), std::vector<std::string>{"1.0"});
 }
 
 }  // namespace
