@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "audit/collection.h"
+#include "base/stream.h"
 
 // Files and folders to a Collection. A file that cannot be read is named in `unseen`; the rest is read all the same.
 namespace archway::audit {
@@ -27,6 +28,9 @@ struct CollectOptions {
 Collection collect_path(const std::string& path, const CollectOptions& options);
 // What came by standard input, or another text without a file.
 Collection collect_text(std::string_view text, const std::string& source, const CollectOptions& options);
+
+// The same as it comes; large JSON is read item by item and never held.
+Collection collect_source(Source& from, const std::string& source, const CollectOptions& options);
 
 // A folder with a kustomization: its resources, with its images in place of theirs. `used` gets every file and folder that it named.
 Collection collect_kustomization(const std::string& file, const CollectOptions& options, std::set<std::string>& used);

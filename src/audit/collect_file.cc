@@ -145,6 +145,21 @@ void stream_json(Source& from, const std::string& source, const CollectOptions& 
   if (!read.ok()) out.unseen.push_back({source, read.error().message});
 }
 
+// What was read already, and then the rest.
+class Joined final : public Source {
+ public:
+  Joined(Source& first, Source& second) : first_(first), second_(second) {}
+  Result<size_t> read(std::span<std::byte> into) override {
+    size_t count = TRY(first_.read(into));
+    if (count > 0) return count;
+    return second_.read(into);
+  }
+
+ private:
+  Source& first_;
+  Source& second_;
+};
+
 Collection collect_open_file(const std::string& path, FileKind kind, const CollectOptions& options) {
   Collection out;
   out.files = 1;
@@ -177,6 +192,32 @@ Collection collect_open_file(const std::string& path, FileKind kind, const Colle
 }  // namespace
 
 Collection collect_file(const std::string& path, const CollectOptions& options) { return collect_open_file(path, file_kind(path), options); }
+
+Collection collect_source(Source& from, const std::string& source, const CollectOptions& options) {
+  Collection out;
+  out.files = 1;
+  // A few megabytes tell what it is; only JSON can be read on without holding it.
+  std::string text(kMaxPlacedJsonBytes + 1, '\0');
+  auto begin = read_full(from, {reinterpret_cast<std::byte*>(text.data()), text.size()});
+  if (!begin.ok()) {
+    out.unseen.push_back({source, begin.error().message});
+    return out;
+  }
+  text.resize(*begin);
+  if (text.size() <= kMaxPlacedJsonBytes) return collect_text(text, source, options);
+  if (text_kind(source, text) == FileKind::Json) {
+    StringSource first(std::move(text));
+    Joined both(first, from);
+    stream_json(both, source, options, out);
+    return out;
+  }
+  auto rest = read_all(from, kMaxTextFileBytes - text.size(), source);
+  if (!rest.ok()) {
+    out.unseen.push_back({source, rest.error().message});
+    return out;
+  }
+  return collect_text(text + *rest, source, options);
+}
 
 Collection collect_text(std::string_view text, const std::string& source, const CollectOptions& options) {
   Collection out;
