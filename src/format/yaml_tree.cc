@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "format/json_tree.h"
 #include "format/yaml.h"
 #include "format/yaml_scalar.h"
 
@@ -316,6 +317,11 @@ Result<std::vector<YamlTreeDocument>> parse_yaml_tree(std::string_view text) {
   if (text.size() > kMaxYamlBytes) return Error{Code::Invalid, "YAML of more than " + std::to_string(kMaxYamlBytes >> 20) + " MiB"};
   if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) {
     return Error{Code::Invalid, "line 1, column 1: this is UTF-16", "save it as UTF-8"};
+  }
+  if (auto json = parse_json_tree(text)) {
+    std::vector<YamlTreeDocument> documents;
+    documents.push_back(std::move(*json));
+    return documents;
   }
   return TreeReader(text).read();
 }

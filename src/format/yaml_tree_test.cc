@@ -153,6 +153,19 @@ TEST(YamlTree, ReadsJson) {
   EXPECT_EQ(span(text, root), text);
 }
 
+TEST(YamlTree, ReadsJsonThatYamlDoesNotKnow) {
+  std::string long_key(2000, 'k');
+  std::string text = "{\n\t\"a\": \"\\ud83d\\ude00 \\\" x\",\n\t\"" + long_key + "\": {\"b\": [-1.5e3, {}, []]}\n}\n";
+  YamlNode root = tree_of(text);
+  EXPECT_EQ(root.find("a")->text, "😀 \" x");
+  const YamlNode* b = root.find(long_key)->find("b");
+  EXPECT_EQ(span(text, *b), "[-1.5e3, {}, []]");
+  EXPECT_EQ(span(text, b->children[0]), "-1.5e3");
+  EXPECT_EQ(span(text, b->children[1]), "{}");
+  EXPECT_EQ(b->children[0].line, 3u);
+  EXPECT_EQ(b->children[0].column, 2013u);
+}
+
 TEST(YamlTree, NamesThePlaceOfAnError) {
   EXPECT_TRUE(error_of("a: [1, 2\nb: 3").starts_with("line 2, column 2: ")) << error_of("a: [1, 2\nb: 3");
   EXPECT_TRUE(error_of("ü: x\n한국: \tb: c").starts_with("line 2, column ")) << error_of("ü: x\n한국: \tb: c");
