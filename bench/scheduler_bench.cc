@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
   options.running = 0;
   options.pending = argc > 2 ? std::atoi(argv[2]) : 150'000;
   options.kinds = argc > 3 ? std::atoi(argv[3]) : 300;
-  options.request_steps = 6;  // so that all of them find a place
+  options.request_steps = argc > 5 ? std::atoi(argv[5]) : 6;  // so that all of them find a place
   std::string mode = argc > 4 ? argv[4] : "";
   options.pod_affinity = mode != "noaffinity";
   Inventory inventory = random_cluster(options);

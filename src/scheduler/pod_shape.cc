@@ -1,7 +1,7 @@
 #include "scheduler/pod_shape.h"
 
 #include <algorithm>
-#include <cmath>
+#include <cstring>
 
 #include "scheduler/cycle.h"
 #include "scheduler/image_locality.h"
@@ -15,6 +15,8 @@ namespace {
 constexpr size_t kMaxPointsBytes = 256 << 20;
 // Whole numbers up to this are exact as doubles, and so is the floor of their quotient.
 constexpr int64_t kMaxExact = int64_t(1) << 53;
+// Looking at all nodes in a row is so many times as fast per node as looking at some here and there.
+constexpr size_t kChangesWorthAll = 4;
 
 bool usual(const std::vector<ResourceWeight>& resources) {
   return resources.size() == 2 && resources[0].name == "cpu" && resources[1].name == "memory" && resources[0].weight == 1 && resources[1].weight == 1;
@@ -24,35 +26,63 @@ bool has_room(const kube::Resources& wanted, const NodeState& node) {
   const kube::Resources& all = node.node->allocatable;
   const kube::Resources& used = node.requested;
   auto short_of = [](int64_t want, int64_t have, int64_t taken) { return want > 0 && want > have - taken; };
-  if (short_of(wanted.ephemeral_storage, all.ephemeral_storage, used.ephemeral_storage)) return false;
+  if (static_cast<int64_t>(node.pods.size()) + 1 > all.pods || short_of(wanted.milli_cpu, all.milli_cpu, used.milli_cpu) ||
+      short_of(wanted.memory, all.memory, used.memory) || short_of(wanted.ephemeral_storage, all.ephemeral_storage, used.ephemeral_storage)) {
+    return false;
+  }
   return std::none_of(wanted.scalars.begin(), wanted.scalars.end(),
                       [&](const auto& each) { return short_of(each.second, all.scalar(each.first), used.scalar(each.first)); });
 }
 
+// Two numbers at once, in whatever the processor has for that.
+typedef double Doubles __attribute__((vector_size(16)));
+typedef int64_t Choices __attribute__((vector_size(16)));
+typedef int32_t Wholes __attribute__((vector_size(8)));
+constexpr uint32_t kLanes = 2;
+
+Doubles load(const std::vector<double>& from, uint32_t at) {
+  Doubles both;
+  std::memcpy(&both, from.data() + at, sizeof both);
+  return both;
+}
+
+Doubles both(int64_t value) { return Doubles{static_cast<double>(value), static_cast<double>(value)}; }
+
 // Rounded down, as whole numbers are divided: a double's quotient of such numbers never reaches the next whole one.
-int64_t least_allocated(int64_t requested, int64_t capacity) {
-  return requested > capacity ? 0 : static_cast<int64_t>(static_cast<double>((capacity - requested) * kMaxNodeScore) / static_cast<double>(capacity));
+Wholes least_allocated(Doubles requested, Doubles capacity) {
+  Doubles points = (capacity - requested) * static_cast<double>(kMaxNodeScore) / capacity;
+  return __builtin_convertvector(requested > capacity ? Doubles{0, 0} : points, Wholes);
 }
 
 // balance() of node_resources.cc for two resources, in the same steps.
-int64_t balance(int64_t used_cpu, int64_t cpu, int64_t used_memory, int64_t memory) {
-  double first = static_cast<double>(used_cpu) / static_cast<double>(cpu), second = static_cast<double>(used_memory) / static_cast<double>(memory);
-  if (first > 1) first = 1;
-  if (second > 1) second = 1;
-  return static_cast<int64_t>((1 - std::fabs((first - second) / 2)) * static_cast<double>(kMaxNodeScore));
+Wholes balance(Doubles used_cpu, Doubles cpu, Doubles used_memory, Doubles memory) {
+  Doubles first = used_cpu / cpu, second = used_memory / memory, one = {1, 1};
+  first = first > one ? one : first;
+  second = second > one ? one : second;
+  Doubles apart = (first - second) / 2.0;
+  apart = apart < Doubles{0, 0} ? -apart : apart;
+  return __builtin_convertvector((1.0 - apart) * static_cast<double>(kMaxNodeScore), Wholes);
 }
 
 }  // namespace
 
 ShapeBoard::ShapeBoard(const Profile& profile, const Cluster& cluster, const NodeLayout& layout) : profile_(&profile), cluster_(&cluster), layout_(&layout) {
-  usual_profile_ = usual(profile.fit_resources) && usual(profile.balanced_resources) && profile.strategy == Profile::Strategy::LeastAllocated;
-  rooms_.resize(layout.size());
+  usual_ = usual(profile.fit_resources) && usual(profile.balanced_resources) && profile.strategy == Profile::Strategy::LeastAllocated &&
+           profile.filters_with(Plugin::NodeResourcesFit);
+  for (auto* list : {&rooms_.cpu, &rooms_.memory, &rooms_.used_cpu, &rooms_.used_memory, &rooms_.weighed_cpu, &rooms_.weighed_memory, &rooms_.pods_left}) {
+    // A whole step beyond the end may be read.
+    list->resize(layout.size() + kLanes, 1);
+  }
+  has_ports_.resize(layout.size(), 0);
+  unusual_node_.resize(layout.size(), 0);
   for (uint32_t position = 0; position < layout.size(); ++position) {
-    const Node& node = *cluster.nodes()[layout.node_at[position]].node;
-    Room& room = rooms_[position];
-    room.cpu = node.allocatable.milli_cpu;
-    room.memory = node.allocatable.memory;
-    room.usual = room.cpu > 0 && room.memory > 0 && room.cpu < kMaxExact / kMaxNodeScore && room.memory < kMaxExact / kMaxNodeScore;
+    const kube::Resources& all = cluster.nodes()[layout.node_at[position]].node->allocatable;
+    auto exact = [](int64_t amount) { return amount > 0 && amount < kMaxExact / kMaxNodeScore; };
+    unusual_node_[position] = !exact(all.milli_cpu) || !exact(all.memory);
+    if (!unusual_node_[position]) {
+      rooms_.cpu[position] = static_cast<double>(all.milli_cpu);
+      rooms_.memory[position] = static_cast<double>(all.memory);
+    }
     changed(position);
   }
   changes_.clear();
@@ -102,52 +132,82 @@ PodShape& ShapeBoard::shape_of(const Pod& pod) {
   shape.ports = pod.spec->host_ports();
   shape.asks_for_more = pod.requests.real.ephemeral_storage > 0 || !pod.requests.real.scalars.empty();
   score_images(shape);
+  auto exact = [](int64_t amount) { return amount >= 0 && amount < kMaxExact / kMaxNodeScore; };
+  const kube::PodRequests& requests = pod.requests;
+  shape.usual = exact(requests.real.milli_cpu) && exact(requests.real.memory) && exact(requests.score_cpu) && exact(requests.score_memory);
   return shape;
 }
 
 void ShapeBoard::changed(uint32_t position) {
   const NodeState& node = cluster_->nodes()[layout_->node_at[position]];
-  Room& room = rooms_[position];
-  room.used_cpu = node.requested.milli_cpu;
-  room.used_memory = node.requested.memory;
-  room.weighed_cpu = node.nonzero_cpu;
-  room.weighed_memory = node.nonzero_memory;
-  room.pods_left = node.node->allocatable.pods - static_cast<int64_t>(node.pods.size());
+  auto set = [&](std::vector<double>& list, int64_t amount) {
+    // Only what is asked for beyond reason is that large.
+    usual_ = usual_ && amount < kMaxExact / kMaxNodeScore;
+    list[position] = static_cast<double>(amount);
+  };
+  set(rooms_.used_cpu, node.requested.milli_cpu);
+  set(rooms_.used_memory, node.requested.memory);
+  set(rooms_.weighed_cpu, node.nonzero_cpu);
+  set(rooms_.weighed_memory, node.nonzero_memory);
+  set(rooms_.pods_left, node.node->allocatable.pods - static_cast<int64_t>(node.pods.size()));
+  has_ports_[position] = !node.ports.empty();
   changes_.push_back(position);
 }
 
-int64_t ShapeBoard::resource_points(const PodShape& shape, const Room& room, const NodeState& node) const {
+int64_t ShapeBoard::resource_points(const PodShape& shape, const NodeState& node) const {
   const Pod& pod = *shape.example;
-  const kube::PodRequests& wanted = pod.requests;
   int64_t fit_weight = profile_->weight(Plugin::NodeResourcesFit), balance_weight = profile_->weight(Plugin::NodeResourcesBalancedAllocation);
   int64_t points = 0;
-  if (!usual_profile_ || !room.usual) {
-    if (fit_weight > 0) points += fit_weight * fit_score(*profile_, pod, node);
-    if (balance_weight > 0 && !balances_nothing(*profile_, pod)) points += balance_weight * balanced_score(*profile_, pod, node);
-    return points;
-  }
-  points = fit_weight * ((least_allocated(room.weighed_cpu + wanted.score_cpu, room.cpu) + least_allocated(room.weighed_memory + wanted.score_memory, room.memory)) / 2);
-  if (balance_weight == 0 || (wanted.real.milli_cpu == 0 && wanted.real.memory == 0)) return points;
-  int64_t with = balance(room.used_cpu + wanted.real.milli_cpu, room.cpu, room.used_memory + wanted.real.memory, room.memory);
-  if (profile_->version_minor >= 35) with = 50 + (50 + with - balance(room.used_cpu, room.cpu, room.used_memory, room.memory)) / 2;
-  return points + balance_weight * with;
+  if (fit_weight > 0) points += fit_weight * fit_score(*profile_, pod, node);
+  if (balance_weight > 0 && !balances_nothing(*profile_, pod)) points += balance_weight * balanced_score(*profile_, pod, node);
+  return points;
 }
 
-int32_t ShapeBoard::points(const PodShape& shape, uint32_t position) const {
-  const Room& room = rooms_[position];
-  const kube::Resources& wanted = shape.example->requests.real;
-  const NodeState& node = cluster_->nodes()[layout_->node_at[position]];
-  if (profile_->filters_with(Plugin::NodeResourcesFit)) {
-    if (room.pods_left < 1 || (wanted.milli_cpu > 0 && wanted.milli_cpu > room.cpu - room.used_cpu) ||
-        (wanted.memory > 0 && wanted.memory > room.memory - room.used_memory) || (shape.asks_for_more && !has_room(wanted, node))) {
-      return PodShape::kNoRoom;
+// The usual case, for the positions from `begin` on; up to a step more than asked for is written.
+void ShapeBoard::score_range(const PodShape& shape, uint32_t begin, uint32_t end, int32_t* points) const {
+  const kube::PodRequests& pod = shape.example->requests;
+  const Doubles cpu = both(pod.real.milli_cpu), memory = both(pod.real.memory), score_cpu = both(pod.score_cpu), score_memory = both(pod.score_memory);
+  const Doubles one = {1, 1};
+  const bool wants_cpu = pod.real.milli_cpu > 0, wants_memory = pod.real.memory > 0;
+  const int32_t fit_weight = static_cast<int32_t>(profile_->weight(Plugin::NodeResourcesFit));
+  const bool balances = pod.real.milli_cpu != 0 || pod.real.memory != 0, newer = profile_->version_minor >= 35;
+  const int32_t balance_weight = balances ? static_cast<int32_t>(profile_->weight(Plugin::NodeResourcesBalancedAllocation)) : 0;
+  for (uint32_t at = begin; at < end; at += kLanes) {
+    Doubles all_cpu = load(rooms_.cpu, at), all_memory = load(rooms_.memory, at), used_cpu = load(rooms_.used_cpu, at), used_memory = load(rooms_.used_memory, at);
+    Choices full = load(rooms_.pods_left, at) < one;
+    if (wants_cpu) full |= cpu > all_cpu - used_cpu;
+    if (wants_memory) full |= memory > all_memory - used_memory;
+    Wholes sum = fit_weight * ((least_allocated(load(rooms_.weighed_cpu, at) + score_cpu, all_cpu) + least_allocated(load(rooms_.weighed_memory, at) + score_memory, all_memory)) / 2);
+    if (balance_weight > 0) {
+      Wholes with = balance(used_cpu + cpu, all_cpu, used_memory + memory, all_memory);
+      if (newer) with = 50 + (50 + with - balance(used_cpu, all_cpu, used_memory, all_memory)) / 2;
+      sum += balance_weight * with;
     }
+    for (uint32_t lane = 0; lane < kLanes; ++lane) points[at - begin + lane] = full[lane] ? PodShape::kNoRoom : sum[lane];
   }
-  bool ports = !shape.ports.empty() && profile_->filters_with(Plugin::NodePorts);
-  if (ports && !node.ports.empty() && ports_conflict(shape.ports, node.ports)) return PodShape::kNoRoom;
-  int64_t points = resource_points(shape, room, node);
-  if (!shape.image_points.entries().empty()) points += shape.image_points.at(position);
-  return static_cast<int32_t>(points);
+}
+
+// What the quick formulas leave out: other resources, host ports, images.
+int32_t ShapeBoard::adjusted(const PodShape& shape, uint32_t position, int32_t points) const {
+  if (points == PodShape::kNoRoom) return points;
+  const NodeState& node = cluster_->nodes()[layout_->node_at[position]];
+  if (shape.asks_for_more && profile_->filters_with(Plugin::NodeResourcesFit) && !has_room(shape.example->requests.real, node)) return PodShape::kNoRoom;
+  if (!shape.ports.empty() && has_ports_[position] && profile_->filters_with(Plugin::NodePorts) && ports_conflict(shape.ports, node.ports)) return PodShape::kNoRoom;
+  return points + (shape.image_points.entries().empty() ? 0 : static_cast<int32_t>(shape.image_points.at(position)));
+}
+
+int32_t ShapeBoard::points_now(const PodShape& shape, uint32_t position) const {
+  if (!usual_ || !shape.usual || unusual_node_[position]) return points(shape, position);
+  int32_t both[kLanes];
+  score_range(shape, position, position + 1, both);
+  return adjusted(shape, position, both[0]);
+}
+
+// Without any quick formula.
+int32_t ShapeBoard::points(const PodShape& shape, uint32_t position) const {
+  const NodeState& node = cluster_->nodes()[layout_->node_at[position]];
+  if (profile_->filters_with(Plugin::NodeResourcesFit) && !has_room(shape.example->requests.real, node)) return PodShape::kNoRoom;
+  return adjusted(shape, position, static_cast<int32_t>(resource_points(shape, node)));
 }
 
 void ShapeBoard::make_place() {
@@ -167,53 +227,73 @@ void ShapeBoard::look_at_all(PodShape& shape) {
   if (shape.points.empty()) {
     make_place();
     remembered_[next_to_forget_] = &shape;
-    shape.points.resize(layout_->size());
+    shape.points.resize(layout_->size() + kLanes);
     shape.groups.resize(layout_->groups.size());
+  }
+  uint32_t nodes = static_cast<uint32_t>(layout_->size());
+  bool quick = usual_ && shape.usual, adjusts = shape.asks_for_more || !shape.ports.empty() || !shape.image_points.entries().empty();
+  if (quick) score_range(shape, 0, nodes, shape.points.data());
+  for (uint32_t position = 0; position < nodes; ++position) {
+    if (!quick || unusual_node_[position]) {
+      shape.points[position] = points(shape, position);
+    } else if (adjusts) {
+      shape.points[position] = adjusted(shape, position, shape.points[position]);
+    }
   }
   for (uint32_t group = 0; group < layout_->groups.size(); ++group) {
     PodShape::Best best;
+    uint32_t without_room = 0;
     for (uint32_t position = layout_->groups[group].begin; position < layout_->groups[group].end; ++position) {
-      int32_t now = shape.points[position] = points(shape, position);
-      if (now == PodShape::kNoRoom) continue;
-      ++best.with_room;
-      if (now > best.points) best = {now, position, best.with_room, false};
+      best.points = std::max(best.points, shape.points[position]);
+      without_room += shape.points[position] == PodShape::kNoRoom;
     }
+    best.with_room = layout_->groups[group].end - layout_->groups[group].begin - without_room;
+    best.state = PodShape::Best::State::PositionUnknown;
     shape.groups[group] = best;
   }
   shape.seen = changes_.size();
 }
 
 void ShapeBoard::catch_up(PodShape& shape) {
+  using State = PodShape::Best::State;
   // After many changes, and the first time, it is cheaper to look at every node once.
-  if (shape.points.empty() || changes_.size() - shape.seen > layout_->size()) return look_at_all(shape);
+  if (shape.points.empty() || changes_.size() - shape.seen > layout_->size() / kChangesWorthAll) return look_at_all(shape);
   for (; shape.seen < changes_.size(); ++shape.seen) {
     uint32_t position = changes_[shape.seen];
-    int32_t now = points(shape, position), before = std::exchange(shape.points[position], now);
+    int32_t now = points_now(shape, position), before = std::exchange(shape.points[position], now);
     if (now == before) continue;
     PodShape::Best& best = shape.groups[layout_->group_of[position]];
     if (before == PodShape::kNoRoom) ++best.with_room;
     if (now == PodShape::kNoRoom) --best.with_room;
-    if (best.stale) continue;
-    if (now > best.points || (now == best.points && now != PodShape::kNoRoom && position < best.position)) {
+    if (best.state == State::Unknown) continue;
+    bool may_be_best = best.state == State::Known ? position == best.position : before == best.points;
+    if (now > best.points || (now == best.points && best.state == State::Known && position < best.position)) {
       best.points = now;
       best.position = position;
-    } else if (position == best.position) {
-      best.stale = true;
+      best.state = State::Known;
+    } else if (may_be_best) {
+      best.state = State::Unknown;
     }
   }
 }
 
-const PodShape::Best& ShapeBoard::best(PodShape& shape, uint32_t group) const {
+int32_t ShapeBoard::most_points(PodShape& shape, uint32_t group) const {
   PodShape::Best& best = shape.groups[group];
-  if (!best.stale) return best;
-  best.stale = false;
+  if (best.state != PodShape::Best::State::Unknown) return best.points;
   best.points = PodShape::kNoRoom;
-  for (uint32_t position = layout_->groups[group].begin; position < layout_->groups[group].end; ++position) {
-    if (shape.points[position] <= best.points) continue;
-    best.points = shape.points[position];
-    best.position = position;
-  }
-  return best;
+  for (uint32_t position = layout_->groups[group].begin; position < layout_->groups[group].end; ++position) best.points = std::max(best.points, shape.points[position]);
+  best.state = PodShape::Best::State::PositionUnknown;
+  return best.points;
+}
+
+uint32_t ShapeBoard::first_best(PodShape& shape, uint32_t group) const {
+  PodShape::Best& best = shape.groups[group];
+  int32_t most = most_points(shape, group);
+  if (best.state == PodShape::Best::State::Known) return best.position;
+  best.position = layout_->groups[group].begin;
+  while (shape.points[best.position] != most) ++best.position;
+  best.state = PodShape::Best::State::Known;
+  return best.position;
 }
 
 }  // namespace archway::scheduler

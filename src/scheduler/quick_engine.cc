@@ -599,10 +599,9 @@ void QuickEngine::add_points(const Kind& kind) {
 
 // The first of the best of a group's ordinary nodes.
 uint32_t QuickEngine::first_ordinary(PodShape& shape, const Cell& cell, int32_t& points) const {
-  const PodShape::Best& best = board_.best(shape, cell.group);
-  points = best.points;
-  if (!is_special(best.position)) return best.position;
-  uint32_t first = 0;
+  points = board_.most_points(shape, cell.group);
+  uint32_t first = board_.first_best(shape, cell.group);
+  if (!is_special(first)) return first;
   points = PodShape::kNoRoom;
   for (uint32_t position = layout_.groups[cell.group].begin; position < layout_.groups[cell.group].end; ++position) {
     if (shape.points[position] <= points || is_special(position)) continue;
@@ -626,7 +625,7 @@ void QuickEngine::pick(Kind& kind) {
       continue;
     }
     // What the whole group reaches at most.
-    if (cell.total + board_.best(shape, cell.group).points < best_total_) continue;
+    if (cell.total + board_.most_points(shape, cell.group) < best_total_) continue;
     int32_t points = 0;
     uint32_t position = first_ordinary(shape, cell, points);
     offer(cell.total + points, position);
