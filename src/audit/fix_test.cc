@@ -121,9 +121,9 @@ TEST(Fix, PrefersWithAWeight) {
 }
 
 TEST(Fix, MovesASelectorToWhereItCounts) {
-  std::string_view text = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: arm64v8/busybox\n    command:\n      - sleep\nrestartPolicy: Always\nnodeSelector:\n  kubernetes.io/arch: arm64\n";
-  EXPECT_EQ(fixed(text, {at(text, "nodeSelector:\n  kubernetes.io/arch: arm64", Kind::MoveIntoPodSpec, "spec")}),
-            "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: arm64v8/busybox\n    command:\n      - sleep\n  nodeSelector:\n    kubernetes.io/arch: arm64\nrestartPolicy: Always\n");
+  std::string_view text = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: arm64v8/busybox\n    command:\n      - sleep\nrestartPolicy: Always\nnodeSelector:  # Graviton\n  # only\n  kubernetes.io/arch: 'arm64'\n";
+  EXPECT_EQ(fixed(text, {at(text, "nodeSelector:  # Graviton\n  # only\n  kubernetes.io/arch: 'arm64'", Kind::MoveIntoPodSpec, "spec")}),
+            "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: arm64v8/busybox\n    command:\n      - sleep\n  nodeSelector:  # Graviton\n    # only\n    kubernetes.io/arch: 'arm64'\nrestartPolicy: Always\n");
 }
 
 TEST(Fix, RenamesTheOldLabel) {

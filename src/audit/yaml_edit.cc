@@ -40,6 +40,21 @@ class Editor {
     flow_ = json ? Around::Json : Around::Flow;
   }
 
+  // Members that go, in block style: they may come back elsewhere.
+  void note_moved(const YamlNode& node, const Json& have, const Json& want) {
+    if (same_value(have, want)) return;
+    if (node.kind == YamlNode::Kind::Sequence && have.size() == want.size() && have.size() == node.children.size()) {
+      for (size_t i = 0; i < node.children.size(); ++i) note_moved(node.children[i], have.items()[i], want.items().empty() ? have.items()[i] : want.items()[i]);
+    }
+    if (node.kind != YamlNode::Kind::Mapping || node.style != YamlNode::Style::Block) return;
+    for (const JsonMember& member : have.members()) {
+      const YamlNode* key = node.key_of(member.key);
+      const Json* wanted = want.find(member.key);
+      if (key && wanted) note_moved(key[1], member.value, *wanted);
+      if (key && !wanted) members_.moved.push_back({key, key + 1, &member.value});
+    }
+  }
+
   Result<void> value(const YamlNode& node, const Json& have, const Json& want, Slot slot) {
     if (node.kind == YamlNode::Kind::Alias) return alias(node, have, want);
     if (!node.anchor.empty()) anchors_[node.anchor] = &want;
@@ -234,6 +249,7 @@ class Editor {
 
 Result<std::vector<Edit>> edit_yaml(std::string_view text, const YamlTreeDocument& document, const Json& have, const Json& want) {
   Editor editor(text, document);
+  editor.note_moved(document.root, have, want);
   TRY(editor.value(document.root, have, want, {}));
   return editor.take();
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "audit/yaml_edit.h"
+
 namespace archway::audit {
 
 namespace {
@@ -117,6 +119,21 @@ std::string YamlMembers::flow_value(const YamlNode& flow, const std::vector<Part
   return blanks ? flow_text(value, around, habit_.quote) : to_json(value);
 }
 
+std::string YamlMembers::member_lines(const JsonMember& member, size_t indent) const {
+  auto at = std::find_if(moved.begin(), moved.end(), [&](const Moved& each) { return each.key->text == member.key && same_value(*each.json, member.value) && begins_line(each.key->begin); });
+  if (at == moved.end()) return block_text(Json::object({{member.key, member.value}}), indent, false, habit_);
+  std::string out;
+  size_t old_indent = at->key->column - 1, end = line_end(text_, at->value->end);
+  for (size_t line = line_begin(text_, at->key->begin); line < end; line = next_line(text_, line)) {
+    std::string_view words = text_.substr(line, line_end(text_, line) - line);
+    if (!out.empty()) out += habit_.eol;
+    if (leading_blanks(text_, line).size() == words.size()) continue;
+    if (leading_blanks(text_, line).size() >= old_indent) words.remove_prefix(old_indent);
+    out += std::string(indent, ' ') + std::string(words);
+  }
+  return out;
+}
+
 Result<void> YamlMembers::add_members(const YamlNode& mapping, const std::vector<size_t>& removed, const std::vector<const JsonMember*>& added, Around around) {
   if (added.empty()) return {};
   std::vector<Part> parts = parts_of(mapping);
@@ -126,7 +143,7 @@ Result<void> YamlMembers::add_members(const YamlNode& mapping, const std::vector
   std::string text;
   if (mapping.style != YamlNode::Style::Flow) {
     size_t indent = mapping.column - 1;
-    for (const JsonMember* member : added) text += habit_.eol + block_text(Json::object({{member->key, member->value}}), indent, false, habit_);
+    for (const JsonMember* member : added) text += habit_.eol + member_lines(*member, indent);
     size_t at = behind(parts[last - 1], indent);
     edits_.push_back({at, at, std::move(text)});
     return {};

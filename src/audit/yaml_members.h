@@ -26,6 +26,14 @@ class YamlMembers {
   // All of a block mapping's value; `block`: as lines below the key.
   Result<void> replace_value(const YamlNode& key, const YamlNode& value, const Json& want, bool block);
 
+  // A member that goes from where it is, to be added elsewhere with the same value: its lines go along, comments and all.
+  struct Moved {
+    const YamlNode* key;
+    const YamlNode* value;
+    const Json* json;
+  };
+  std::vector<Moved> moved;
+
   std::string json_step() const;  // what a level of JSON lines is indented by
 
  private:
@@ -34,6 +42,7 @@ class YamlMembers {
   void remove_parts(const YamlNode& node, const std::vector<Part>& parts, const std::vector<size_t>& removed);
   void remove_lines(const std::vector<Part>& parts, const std::vector<size_t>& removed);
   void remove_between_commas(const std::vector<Part>& parts, const std::vector<size_t>& removed);
+  std::string member_lines(const JsonMember& member, size_t indent) const;
   size_t behind(const Part& part, size_t indent) const;
   bool begins_line(size_t at) const;
   bool spread(const YamlNode& flow, const std::vector<Part>& parts) const;
