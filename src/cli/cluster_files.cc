@@ -1,6 +1,10 @@
 #include "cli/cluster_files.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <filesystem>
 
 #include "base/fd.h"
@@ -11,6 +15,9 @@
 namespace archway::cli {
 
 namespace {
+
+// White space before a document that is looked at to tell what it is.
+constexpr size_t kMaxLeadingSpace = 1 << 20;
 
 bool is_manifest(const std::string& path) { return path.ends_with(".json") || path.ends_with(".yaml") || path.ends_with(".yml"); }
 
@@ -49,12 +56,74 @@ Result<std::vector<Json>> load_objects(const std::string& path) {
   return objects;
 }
 
+namespace {
+
+// What was read already to see what it is, then the rest: a pipe cannot be read twice.
+class ResumedSource final : public Source {
+ public:
+  ResumedSource(std::string begin, Source& rest) : begin_(std::move(begin)), rest_(rest) {}
+  Result<size_t> read(std::span<std::byte> into) override {
+    if (at_ == begin_.size()) return rest_.read(into);
+    size_t count = std::min(into.size(), begin_.size() - at_);
+    std::memcpy(into.data(), begin_.data() + at_, count);
+    at_ += count;
+    return count;
+  }
+
+ private:
+  std::string begin_;
+  size_t at_ = 0;
+  Source& rest_;
+};
+
+// The first byte that is no white space tells JSON from YAML.
+Result<std::string> read_begin(Source& source) {
+  std::string begin;
+  while (trim(begin).empty() && begin.size() < kMaxLeadingSpace) {
+    std::array<std::byte, 4096> part;
+    size_t count = TRY(source.read(part));
+    if (count == 0) break;
+    begin += as_text(Bytes(part).first(count));
+  }
+  return begin;
+}
+
+Result<std::string> read_rest(std::string begin, Source& source) {
+  std::array<std::byte, 65536> part;
+  while (true) {
+    size_t count = TRY(source.read(part));
+    if (count == 0) return begin;
+    begin += as_text(Bytes(part).first(count));
+    if (begin.size() > kMaxClusterFileBytes) return Error{Code::Invalid, "more than " + std::to_string(kMaxClusterFileBytes) + " bytes"};
+  }
+}
+
+Result<void> add_file(scheduler::Inventory& inventory, const std::string& file) {
+  Fd fd = TRY(open_file(file, O_RDONLY));
+  FdSource source(std::move(fd), file);
+  std::string begin = TRY(read_begin(source));
+  std::string_view first = trim(begin);
+  if (!first.starts_with('{') && !first.starts_with('[')) {
+    std::string text = TRY(read_rest(std::move(begin), source).context(file));
+    for (const YamlDocument& document : TRY(parse_yaml_documents(text).context(file))) inventory.add(document.value);
+    return {};
+  }
+  ResumedSource whole(std::move(begin), source);
+  auto added = scheduler::add_json(inventory, whole);
+  if (added.ok()) return {};
+  // A dump that was cut off still tells of a cluster.
+  bool meaningful = added.error().code == Code::Mismatch && !(inventory.nodes.empty() && inventory.pods.empty());
+  if (!meaningful) return std::move(added).context(file);
+  inventory.problems.push_back({"file " + file, added.error().message + "; what came before it counts"});
+  return {};
+}
+
+}  // namespace
+
 Result<scheduler::Inventory> load_inventory(const std::vector<std::string>& paths) {
   scheduler::Inventory inventory;
   for (const std::string& path : paths) {
-    for (const std::string& file : TRY(files_of(path))) {
-      for (const Json& object : TRY(load_file(file))) inventory.add(object);
-    }
+    for (const std::string& file : TRY(files_of(path))) TRY(add_file(inventory, file));
   }
   inventory.settle();
   return inventory;

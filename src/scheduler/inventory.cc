@@ -1,6 +1,9 @@
 #include "scheduler/inventory.h"
 
 #include <algorithm>
+#include <unordered_set>
+
+#include "format/json_stream.h"
 
 namespace archway::scheduler {
 
@@ -26,12 +29,69 @@ void replace_or_append(std::vector<T>& list, T value, const auto& same) {
   }
 }
 
-}  // namespace
-
-void Inventory::report(const Json& object, const std::string& kind, const Error& error) {
+Problem problem_of(const Json& object, const std::string& kind, const Error& error) {
   Json typed = Json::object({{"kind", kind}, {"metadata", object["metadata"]}});
-  problems.push_back({kube::describe(typed), error.message});
+  return {kube::describe(typed), error.message};
 }
+
+// Members of any object that placement does not ask for, and that make up most of a dump.
+std::vector<JsonPath> unread_members() {
+  std::vector<JsonPath> paths = {{"metadata", "managedFields"}, {"metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"},
+                                 {"data"}, {"binaryData"}, {"stringData"}, {"spec", "versions"},
+                                 {"status", "podIPs"}, {"status", "hostIPs"}, {"status", "nodeInfo"}, {"status", "ephemeralContainerStatuses"}};
+  for (const char* list : {"containerStatuses", "initContainerStatuses"}) {
+    for (const char* member : {"state", "lastState", "image", "imageID", "containerID", "volumeMounts", "user"}) paths.push_back({"status", list, member});
+  }
+  const JsonPath pods[] = {{"spec"}, {"spec", "template", "spec"}, {"spec", "jobTemplate", "spec", "template", "spec"}};
+  for (const JsonPath& pod : pods) {
+    auto add = [&](std::initializer_list<const char*> below) {
+      JsonPath path = pod;
+      path.insert(path.end(), below.begin(), below.end());
+      paths.push_back(std::move(path));
+    };
+    for (const char* list : {"containers", "initContainers"}) {
+      for (const char* member : {"env", "envFrom", "volumeMounts", "volumeDevices", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "command", "args",
+                                 "securityContext", "terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy"}) {
+        add({list, member});
+      }
+    }
+    for (const char* member : {"projected", "configMap", "secret", "downwardAPI", "emptyDir", "hostPath"}) add({"volumes", member});
+    for (const char* member : {"ephemeralContainers", "securityContext", "hostAliases", "dnsConfig"}) add({member});
+  }
+  return paths;
+}
+
+size_t hash_of(const kube::PodSpec& spec) {
+  size_t hash = spec.containers.size() * 31 + spec.tolerations.size();
+  auto mix = [&](const std::string& text) { hash ^= std::hash<std::string>()(text) + 0x9e3779b97f4a7c15 + (hash << 6) + (hash >> 2); };
+  for (const kube::Container& each : spec.containers) {
+    mix(each.name);
+    mix(each.image);
+    for (const auto& [name, amount] : each.requests) hash = hash * 31 + static_cast<size_t>(amount);
+  }
+  for (const auto& [key, value] : spec.node_selector) mix(value);
+  for (const kube::PodVolume& each : spec.volumes) mix(each.claim);
+  if (spec.node_affinity.required) {
+    for (const kube::NodeSelectorTerm& term : *spec.node_affinity.required) {
+      for (const auto* list : {&term.expressions, &term.fields}) {
+        for (const kube::Requirement& each : *list) std::for_each(each.values.begin(), each.values.end(), mix);
+      }
+    }
+  }
+  for (const auto* affinity : {&spec.affinity, &spec.anti_affinity}) {
+    for (const auto* terms : {&affinity->required, &affinity->preferred}) {
+      for (const kube::PodAffinityTerm& term : *terms) {
+        for (const kube::Requirement& each : term.selector.requirements()) std::for_each(each.values.begin(), each.values.end(), mix);
+      }
+    }
+  }
+  for (const kube::SpreadConstraint& each : spec.spread) {
+    for (const kube::Requirement& requirement : each.selector.requirements()) std::for_each(requirement.values.begin(), requirement.values.end(), mix);
+  }
+  return hash;
+}
+
+}  // namespace
 
 void Inventory::add(const Json& document) {
   const std::string& kind = document["kind"].string();
@@ -41,18 +101,61 @@ void Inventory::add(const Json& document) {
   for (const Json& item : document["items"].items()) add_object(item, item["kind"].string_or(of_items));
 }
 
+Inventory::Object Inventory::read(Json object, std::string kind) {
+  Object read;
+  read.kind = std::move(kind);
+  if (read.kind != "Pod") {
+    read.json = std::move(object);
+    return read;
+  }
+  auto pod = kube::read_pod(object);
+  if (pod.ok()) {
+    read.pod = std::move(*pod);
+    read.spec_hash = hash_of(*read.pod->spec);
+  } else {
+    read.problem = problem_of(object, read.kind, pod.error());
+  }
+  return read;
+}
+
+void Inventory::add(Object object) {
+  if (object.problem) {
+    problems.push_back(std::move(*object.problem));
+  } else if (object.pod) {
+    add_pod(std::move(*object.pod), object.spec_hash);
+  } else if (object.kind.ends_with(kListSuffix)) {
+    add(object.json);
+  } else {
+    add_object(object.json, object.kind);
+  }
+}
+
+void Inventory::add_pod(Pod pod, size_t spec_hash) {
+  auto [begin, end] = specs_.equal_range(spec_hash);
+  auto same = std::find_if(begin, end, [&](const auto& each) { return *each.second == *pod.spec; });
+  if (same != end) {
+    pod.spec = same->second;
+  } else {
+    specs_.emplace(spec_hash, pod.spec);
+  }
+  pods.push_back(std::move(pod));
+}
+
 void Inventory::add_object(const Json& object, const std::string& kind) {
   auto take = [&](auto result, const auto& keep) {
     if (result.ok()) {
       keep(std::move(*result));
     } else {
-      report(object, kind, result.error());
+      problems.push_back(problem_of(object, kind, result.error()));
     }
   };
   if (kind == "Node") {
     take(kube::read_node(object), [&](Node node) { nodes.push_back(std::move(node)); });
   } else if (kind == "Pod") {
-    take(kube::read_pod(object), [&](Pod pod) { pods.push_back(std::move(pod)); });
+    take(kube::read_pod(object), [&](Pod pod) {
+      size_t hash = hash_of(*pod.spec);
+      add_pod(std::move(pod), hash);
+    });
   } else if (kind == "Namespace") {
     take(kube::read_namespace(object), [&](kube::Namespace value) { objects.namespaces[value.meta.name] = value.meta.labels; });
   } else if (kind == "Service") {
@@ -118,10 +221,28 @@ Result<void> admit_priority(Pod& pod, const std::map<std::string, kube::Priority
   return {};
 }
 
+Result<void> add_json(Inventory& inventory, Source& source) {
+  JsonStreamOptions options;
+  options.skip = unread_members();
+  return read_json_batches(source, options, [&inventory](std::vector<JsonItem> items) -> JsonCommit {
+    auto objects = std::make_shared<std::vector<Inventory::Object>>();
+    objects->reserve(items.size());
+    for (JsonItem& item : items) {
+      std::string kind = item.kind();
+      objects->push_back(Inventory::read(std::move(item.value), std::move(kind)));
+    }
+    return [&inventory, objects]() -> Result<void> {
+      for (Inventory::Object& object : *objects) inventory.add(std::move(object));
+      return {};
+    };
+  });
+}
+
 void Inventory::settle() {
   // Later duplicates win; the order of first appearance stays.
   auto unique_by = [](auto& list, const auto& key_of) {
-    std::map<std::string, size_t> last;
+    std::unordered_map<std::string, size_t> last;
+    last.reserve(list.size());
     for (size_t i = 0; i < list.size(); ++i) last[key_of(list[i])] = i;
     if (last.size() == list.size()) return;
     std::remove_reference_t<decltype(list)> kept;
@@ -133,13 +254,16 @@ void Inventory::settle() {
   unique_by(nodes, [](const Node& each) { return each.name(); });
   unique_by(pods, [](const Pod& each) { return each.meta.key(); });
   unique_by(workloads, [](const kube::Workload& each) { return each.kind + " " + each.meta.key(); });
-  std::map<std::string, int, std::less<>> known;
-  for (const Node& node : nodes) known[node.name()] = 1;
+  specs_.clear();
+  std::unordered_set<std::string> known;
+  for (const Node& node : nodes) known.insert(node.name());
   for (Pod& pod : pods) {
     auto admitted = admit_priority(pod, priority_classes);
     if (!admitted.ok()) problems.push_back({"Pod " + pod.meta.key(), admitted.error().message});
     // Every namespace carries its own name as a label.
-    objects.namespaces.try_emplace(pod.meta.name_space, Labels({{"kubernetes.io/metadata.name", pod.meta.name_space}}));
+    if (!objects.namespaces.contains(pod.meta.name_space)) {
+      objects.namespaces.emplace(pod.meta.name_space, Labels({{"kubernetes.io/metadata.name", pod.meta.name_space}}));
+    }
     if (!pod.node_name.empty() && !pod.finished() && !known.contains(pod.node_name)) {
       problems.push_back({"Pod " + pod.meta.key(), "spec.nodeName: no Node is named \"" + pod.node_name + "\"; the pod is left out"});
     }

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "base/stream.h"
 #include "scheduler/cluster.h"
 
 namespace archway::scheduler {
@@ -20,6 +23,17 @@ class Inventory {
   // One object, or a list of them. Kinds that placement does not read are passed over.
   void add(const Json& document);
 
+  // Reading an object is most of the work, and may be done on any thread; adding it is for this one, in order.
+  struct Object {
+    std::string kind;
+    std::optional<Pod> pod;  // one that could be read
+    size_t spec_hash = 0;    // of the pod
+    std::optional<Problem> problem;
+    Json json;               // of other kinds
+  };
+  static Object read(Json object, std::string kind);
+  void add(Object object);
+
   std::vector<Node> nodes;
   std::vector<Pod> pods;
   std::vector<kube::Workload> workloads;
@@ -35,8 +49,15 @@ class Inventory {
 
  private:
   void add_object(const Json& object, const std::string& kind);
-  void report(const Json& object, const std::string& kind, const Error& error);
+  void add_pod(Pod pod, size_t spec_hash);
+
+  // Pods of one workload share a specification, until settle().
+  std::unordered_multimap<size_t, std::shared_ptr<const kube::PodSpec>> specs_;
 };
+
+// All objects of a stream of JSON (format/json_stream.h), read on all processors, without what placement does not ask
+// for. What came before an error has been added.
+Result<void> add_json(Inventory& inventory, Source& source);
 
 // The pod with the priority that its class gives it, as the Priority admission plugin does.
 Result<void> admit_priority(Pod& pod, const std::map<std::string, kube::PriorityClass, std::less<>>& classes);
