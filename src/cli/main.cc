@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/fd.h"
+#include "cli/admission_commands.h"
 #include "cli/catalog_commands.h"
 #include "cli/command.h"
 #include "cli/parse.h"
@@ -22,6 +23,7 @@ std::vector<Command> commands() {
   return {build_command(),  run_command(),          inspect_command(),  verify_command(),   copy_command(),   index_create_command(),
           login_command(),  logout_command(),       registry_serve_command(), cache_du_command(), cache_prune_command(), doctor_command(),
           simulate_command(), explain_pod_command(),
+          admission_review_command(), admission_explain_command(), admission_serve_command(),
           catalog_list_command(), catalog_show_command(), catalog_search_command(), catalog_check_command()};
 }
 

@@ -1,10 +1,5 @@
-#include <sys/resource.h>
-
-#include <condition_variable>
-#include <mutex>
-
-#include "base/text.h"
 #include "cli/command.h"
+#include "cli/listen.h"
 #include "format/json.h"
 #include "registry_server/server.h"
 
@@ -12,49 +7,10 @@ namespace archway::cli {
 
 namespace {
 
-struct Address {
-  std::string host;
-  uint16_t port = 0;
-};
-
-// "127.0.0.1:5000", "[::1]:5000", ":5000" for every address, "5000" for a port of the loopback address.
-Result<Address> parse_address(const std::string& text) {
-  auto refuse = [&] { return usage_error("--listen " + text + " is no address; expected HOST:PORT, for example 127.0.0.1:5000"); };
-  Address address;
-  size_t colon = text.rfind(':');
-  std::string port = colon == std::string::npos ? text : text.substr(colon + 1);
-  std::string host = colon == std::string::npos ? "127.0.0.1" : text.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) {
-    host = host.substr(1, host.size() - 2);
-  } else if (host.find(':') != std::string::npos) {
-    return refuse();  // an IPv6 address needs its brackets: "::1:5000" could be either
-  }
-  auto number = parse_uint(port);
-  if (!number || *number > 65535) return refuse();
-  address.host = host.empty() ? "0.0.0.0" : host;
-  address.port = static_cast<uint16_t>(*number);
-  return address;
-}
-
-// Each connection takes a descriptor, and another while it sends a blob.
-void raise_descriptor_limit() {
-  rlimit limit = {};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  (void)::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-void wait_for(std::stop_token stop) {
-  std::mutex mutex;
-  std::condition_variable_any changed;
-  std::unique_lock lock(mutex);
-  changed.wait(lock, stop, [] { return false; });
-}
-
 Result<int> serve(const Arguments& arguments, const Context& context) {
   auto root = arguments.one("root");
   if (!root || root->empty()) return usage_error("archway registry serve needs --root DIR, the folder to keep images in");
-  Address address = TRY(parse_address(arguments.one_or("listen", "127.0.0.1:5000")));
+  ListenAddress address = TRY(parse_listen_address(arguments.one_or("listen", "127.0.0.1:5000")));
   RegistryServerOptions options;
   options.root = *root;
   options.host = address.host;
@@ -78,7 +34,7 @@ Result<int> serve(const Arguments& arguments, const Context& context) {
   } else {
     context.out("listening on " + url + "\n");
   }
-  wait_for(context.stop);
+  wait_for_stop(context.stop);
   return kOk;
 }
 
