@@ -17,7 +17,7 @@ namespace {
 
 Json managed_fields() {
   Json fields = Json::object();
-  for (const char* name : {"f:affinity", "f:containers", "f:dnsPolicy", "f:enableServiceLinks", "f:restartPolicy", "f:schedulerName", "f:securityContext", "f:tolerations"}) {
+  for (const char* name : {"f:containers"}) {
     fields.set(name, Json::object({{".", Json::object()}, {"f:resources", Json::object({{"f:limits", Json::object()}, {"f:requests", Json::object()}})}}));
   }
   Json list = Json::array();
@@ -29,7 +29,7 @@ Json managed_fields() {
 
 Json container(int index) {
   Json env = Json::array();
-  for (int i = 0; i < 8; ++i) env.push(Json::object({{"name", "SETTING_" + std::to_string(i)}, {"value", "value of \"setting\" " + std::to_string(i)}}));
+  for (int i = 0; i < 4; ++i) env.push(Json::object({{"name", "SETTING_" + std::to_string(i)}, {"value", "value of \"setting\" " + std::to_string(i)}}));
   Json probe = Json::object({{"failureThreshold", 3}, {"httpGet", Json::object({{"path", "/healthz"}, {"port", 8080}, {"scheme", "HTTP"}})}, {"periodSeconds", 10}});
   Json requests = Json::object({{"cpu", std::to_string(50 + index % 1000) + "m"}, {"memory", std::to_string(64 + index % 777) + "Mi"}});
   return Json::object({{"env", env}, {"image", "registry.example.org/team/app-" + std::to_string(index) + ":1.0"}, {"imagePullPolicy", "IfNotPresent"}, {"livenessProbe", probe},
