@@ -287,7 +287,7 @@ void Run::add_record() {
   Json record = Json::object({{"images", std::move(images)}, {"common", replace_all(list_places(decision_.common), ", ", ",")}, {"decision", join(done_, "; ")}});
   if (left_out > 0) record.set("imagesLeftOut", left_out);
   Json copy = Json::object();
-  copy.set("metadata", (*holder_)["metadata"].is_object() ? (*holder_)["metadata"] : Json::object());
+  if (const Json* metadata = holder_->find("metadata")) copy.set("metadata", *metadata);
   patch_.put(copy, subject_.pointer, {"metadata", "annotations", kRecordAnnotation}, to_json(record));
 }
 

@@ -255,6 +255,13 @@ TEST(Decide, RecordsWhatItDidOnThePod) {
   EXPECT_EQ(last["value"].string(), R"({"images":{"amd":"linux/amd64"},"common":"linux/amd64","decision":"only nodes of linux/amd64"})");
 }
 
+TEST(Decide, MakesTheMetadataThatItsRecordNeeds) {
+  Json object = json(R"({"spec":{"containers":[{"image":"amd"}]}})");
+  auto after = apply_patch(object, decided(object).patch);
+  ASSERT_TRUE(after.ok()) << after.error().message;
+  EXPECT_TRUE((*after)["metadata"]["annotations"].has(kRecordAnnotation));
+}
+
 TEST(Decide, HoldsItsLimits) {
   auto with_images = [](size_t count) {
     Json containers = Json::array();

@@ -201,10 +201,19 @@ Result<Json> parse_json(std::string_view text) {
 
 namespace {
 
+// Written as it stands, whatever the style.
+bool is_plain(unsigned char c) { return c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&' && c != 0xe2; }
+
 void quote(std::string& out, std::string_view text, bool go_escapes) {
   constexpr char kHex[] = "0123456789abcdef";
   out += '"';
   for (size_t i = 0; i < text.size(); ++i) {
+    // What needs no thought goes in one piece.
+    size_t run = i;
+    while (run < text.size() && is_plain(static_cast<unsigned char>(text[run]))) ++run;
+    out.append(text, i, run - i);
+    if (run == text.size()) break;
+    i = run;
     unsigned char c = static_cast<unsigned char>(text[i]);
     switch (c) {
       case '"': out += "\\\""; continue;
