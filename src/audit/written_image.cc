@@ -45,8 +45,8 @@ bool has_host(const Reference& reference, std::string_view text) {
   return reference.host() != "docker.io" || first.find('.') != first.npos || first.find(':') != first.npos || first == "localhost";
 }
 
-bool has_known_namespace(const Reference& reference) {
-  if (reference.host() != "docker.io") return false;
+bool has_known_namespace(const Reference& reference, std::string_view text) {
+  if (reference.host() != "docker.io" || text.find('/') == text.npos) return false;
   std::string_view space = std::string_view(reference.repository()).substr(0, reference.repository().find('/'));
   return std::binary_search(kKnownNamespaces.begin(), kKnownNamespaces.end(), space);
 }
@@ -158,7 +158,7 @@ std::optional<LooseImage> loose_image(std::string_view text, bool hinted) {
     found.confidence = Confidence::Likely;
     return found;
   }
-  if (!tagged || (!has_host(*parsed, word) && !has_known_namespace(*parsed))) return std::nullopt;
+  if (!tagged || (!has_host(*parsed, word) && !has_known_namespace(*parsed, word))) return std::nullopt;
   return found;
 }
 

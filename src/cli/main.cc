@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "base/fd.h"
 #include "cli/admission_commands.h"
+#include "cli/audit_commands.h"
 #include "cli/catalog_commands.h"
 #include "cli/command.h"
 #include "cli/parse.h"
@@ -24,6 +25,7 @@ std::vector<Command> commands() {
           login_command(),  logout_command(),       registry_serve_command(), cache_du_command(), cache_prune_command(), doctor_command(),
           simulate_command(), explain_pod_command(),
           admission_review_command(), admission_explain_command(), admission_serve_command(),
+          audit_command(),
           catalog_list_command(), catalog_show_command(), catalog_search_command(), catalog_check_command()};
 }
 

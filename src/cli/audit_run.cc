@@ -1,0 +1,144 @@
+#include "cli/audit_run.h"
+
+#include <unistd.h>
+
+#include "audit/cluster_reader.h"
+#include "audit/collect.h"
+#include "audit/readers.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "cli/catalog_commands.h"
+#include "cli/image_lookup.h"
+#include "cli/registry_access.h"
+#include "image/reference.h"
+#include "kube/client.h"
+#include "kube/kubeconfig.h"
+
+namespace archway::cli {
+
+namespace {
+
+struct Targets {
+  std::vector<std::string> paths, references;
+  bool standard_input = false, cluster = false;
+};
+
+Result<Targets> targets_of(const Arguments& arguments) {
+  Targets targets;
+  auto path = [&](const std::string& name) -> Result<void> {
+    if (name == "-") {
+      targets.standard_input = true;
+      return {};
+    }
+    if (!path_exists(name)) return Error{Code::NotFound, name + ": no such file or folder"};
+    targets.paths.push_back(name);
+    return {};
+  };
+  for (const std::string& name : arguments.many("filename")) TRY(path(name));
+  for (const std::string& name : arguments.positional()) {
+    if (name == "-" || path_exists(name)) {
+      TRY(path(name));
+      continue;
+    }
+    // A path that was mistyped is no image: nobody's image begins with a dot or a slash, or ends like a file.
+    bool like_file = name.starts_with('.') || name.starts_with('/') || name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json") || name.ends_with('/');
+    auto reference = Reference::parse(name);
+    if (like_file || !reference.ok()) return Error{Code::NotFound, name + ": no such file or folder" + (like_file ? "" : ", nor the name of an image: " + reference.error().message)};
+    targets.references.push_back(name);
+  }
+  bool asked = arguments.has("kubeconfig") || arguments.has("context") || arguments.has("namespace") || arguments.has("all-namespaces");
+  targets.cluster = asked || (targets.paths.empty() && targets.references.empty() && !targets.standard_input);
+  return targets;
+}
+
+Result<audit::Collection> cluster(const Arguments& arguments, const Context& context) {
+  kube::KubeconfigRequest request;
+  if (auto file = arguments.one("kubeconfig")) {
+    request.paths = {*file};
+    request.in_cluster_fallback = false;
+  } else if (auto list = context.environment("KUBECONFIG"); list && !list->empty()) {
+    for (std::string& path : split(*list, ':')) {
+      if (!path.empty()) request.paths.push_back(std::move(path));
+    }
+  } else if (auto home = context.environment("HOME")) {
+    request.paths = {*home + "/.kube/config"};
+  }
+  request.context = arguments.one_or("context", "");
+  request.environment = context.environment;
+  kube::ClusterAccess access = TRY(kube::load_kubeconfig(request));
+  audit::ClusterOptions options{.name_space = arguments.one_or("namespace", ""), .stop = context.stop};
+  // kubectl's habit is the context's namespace; an audit's is everything, unless it is told otherwise.
+  if (arguments.has("all-namespaces")) options.name_space.clear();
+  auto client = TRY(kube::Client::connect(std::move(access)));
+  return audit::collect_cluster(*client, options);
+}
+
+Result<audit::AuditOptions> options_of(const Arguments& arguments, const Context& context) {
+  audit::AuditOptions options;
+  std::vector<std::string> names = arguments.many("for");
+  options.platforms = TRY(parse_platforms(names.empty() ? std::vector<std::string>{"linux/arm64"} : names));
+  for (const std::string& text : arguments.many("taint")) options.taints.push_back(TRY(kube::parse_taint(text).context("--taint " + text)));
+  options.verify = arguments.has("verify");
+  options.updates = !arguments.has("no-updates");
+  options.stop = context.stop;
+  return options;
+}
+
+}  // namespace
+
+std::vector<Flag> audit_flags() {
+  using enum Flag::Kind;
+  std::vector<Flag> flags = {
+      {"filename", 'f', Many, "PATH", "a file or folder, or - for standard input"},
+      {"for", 0, Many, "PLATFORMS", "what it is to be ready for (default linux/arm64)"},
+      {"kubeconfig", 0, One, "FILE", "look at the cluster of this file"},
+      {"context", 0, One, "NAME", "a context of the kubeconfig"},
+      {"namespace", 'n', One, "NAME", "this namespace of the cluster only"},
+      {"all-namespaces", 'A', Bool, "", "all of them (the default)"},
+      {"taint", 0, Many, "KEY=VALUE:EFFECT", "a taint that the new nodes will have; those of nodes that are there are known"},
+      {"verify", 0, Bool, "", "look into the images: do they hold what they declare?"},
+      {"no-updates", 0, Bool, "", "do not look for other tags"},
+      {"no-helm", 0, Bool, "", "do not run helm for charts, even where it is installed"},
+      catalog_flag(),
+      {"progress", 0, One, "KIND", "auto, tty, plain, rawjson or quiet"},
+  };
+  for (Flag& flag : lookup_flags()) flags.push_back(std::move(flag));
+  return flags;
+}
+
+Result<std::vector<std::string>> audited_paths(const Arguments& arguments) { return TRY(targets_of(arguments)).paths; }
+
+Result<audit::Audit> run_audit(const Arguments& arguments, const Context& context) {
+  Targets targets = TRY(targets_of(arguments));
+  audit::AuditOptions options = TRY(options_of(arguments, context));
+  catalog::Catalog catalog = TRY(load_catalog(arguments));
+  options.catalog = &catalog;
+  auto lookup = TRY(make_image_lookup(arguments, context));
+  auto progress = TRY(make_progress(arguments.one_or("progress", "auto"), context));
+  options.progress = progress.get();
+
+  audit::CollectOptions collect{.threads = 0, .run_helm = !arguments.has("no-helm"), .stop = context.stop};
+  audit::Collection all;
+  for (const std::string& path : targets.paths) all.merge(audit::collect_path(path, collect));
+  if (targets.standard_input) {
+    FdSource input(Fd(::dup(0)), "standard input");
+    all.merge(audit::collect_source(input, "-", collect));
+  }
+  for (const std::string& reference : targets.references) audit::read_reference(reference, all);
+  if (targets.cluster) all.merge(TRY(cluster(arguments, context)));
+  all.settle();
+  audit::Audit audit = audit::judge(std::move(all), *lookup, options);
+  progress.reset();  // before the result, so that the two do not mix on a terminal
+  return audit;
+}
+
+Result<audit::Audit> judge_collection(const Arguments& arguments, const Context& context, audit::Collection collection) {
+  audit::AuditOptions options = TRY(options_of(arguments, context));
+  catalog::Catalog catalog = TRY(load_catalog(arguments));
+  options.catalog = &catalog;
+  auto lookup = TRY(make_image_lookup(arguments, context));
+  collection.settle();
+  return audit::judge(std::move(collection), *lookup, options);
+}
+
+}  // namespace archway::cli

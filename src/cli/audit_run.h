@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "audit/audit.h"
+#include "cli/command.h"
+
+namespace archway::cli {
+
+// Flags of verbs that audit something: what to look at, for which platforms, and how. `audit` and `fix` share them, and their meaning:
+// -f FILE, --kubeconfig, --context, -n, -A, --for, --taint, --verify, --no-updates, --catalog, those of lookups, --progress.
+std::vector<Flag> audit_flags();
+
+// Collects what the arguments name (files, folders, "-", references; a cluster where it is asked for or nothing is named) and judges it.
+// An Error only where nothing could be begun: a missing path, no kubeconfig.
+Result<audit::Audit> run_audit(const Arguments& arguments, const Context& context);
+
+// The same judgement of something else that was collected (what fix made of a file); not settled yet.
+Result<audit::Audit> judge_collection(const Arguments& arguments, const Context& context, audit::Collection collection);
+
+// The files and folders that the arguments name, in order.
+Result<std::vector<std::string>> audited_paths(const Arguments& arguments);
+
+}  // namespace archway::cli
