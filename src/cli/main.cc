@@ -23,7 +23,8 @@ namespace {
 std::vector<Command> commands() {
   return {build_command(),  run_command(),          inspect_command(),  verify_command(),   copy_command(),   index_create_command(),
           login_command(),  logout_command(),       registry_serve_command(), cache_du_command(), cache_prune_command(), doctor_command(),
-          simulate_command(), explain_pod_command(),
+          simulate_command(), explain_pod_command(), autoscaler_lint_command(), autoscaler_simulate_command(), autoscaler_config_command(),
+          plan_command(),
           admission_review_command(), admission_explain_command(), admission_serve_command(),
           audit_command(),
           catalog_list_command(), catalog_show_command(), catalog_search_command(), catalog_check_command()};
