@@ -7,10 +7,11 @@
 
 namespace archway::scheduler {
 
+const kube::Taint kUnschedulableTaint{"node.kubernetes.io/unschedulable", "", std::string(kube::kNoSchedule)};
+
 namespace {
 
 constexpr std::string_view kAnyAddress = "0.0.0.0";
-const kube::Taint kUnschedulableTaint{"node.kubernetes.io/unschedulable", "", std::string(kube::kNoSchedule)};
 
 Refusal refuse(Plugin plugin, Verdict verdict, std::string reason) { return {plugin, verdict, {std::move(reason)}}; }
 Refusal unresolvable(Plugin plugin, std::string reason) { return refuse(plugin, Verdict::UnschedulableAndUnresolvable, std::move(reason)); }

@@ -52,6 +52,9 @@ Decision decide(const Cycle& cycle);
 // Each plugin's weighted score for the feasible nodes, into the decision.
 void score_nodes(const Cycle& cycle, const std::vector<const NodeState*>& feasible, Decision& decision);
 
+// What a pod must tolerate to go to a cordoned node.
+extern const kube::Taint kUnschedulableTaint;
+
 bool ports_conflict(const std::vector<kube::HostPort>& wanted, const std::vector<kube::HostPort>& used);
 
 }  // namespace archway::scheduler

@@ -34,6 +34,41 @@ bool has_room(const kube::Resources& wanted, const NodeState& node) {
                       [&](const auto& each) { return short_of(each.second, all.scalar(each.first), used.scalar(each.first)); });
 }
 
+// Ports that conflict have a bit in common.
+uint64_t bits_of(const std::vector<kube::HostPort>& ports) {
+  uint64_t bits = 0;
+  for (const kube::HostPort& port : ports) bits |= uint64_t(1) << (port.port % 64);
+  return bits;
+}
+
+// The largest of some points.
+int32_t most_of(const int32_t* points, size_t count) {
+  typedef int32_t Points __attribute__((vector_size(16)));
+  Points best = {PodShape::kNoRoom, PodShape::kNoRoom, PodShape::kNoRoom, PodShape::kNoRoom}, next;
+  size_t at = 0;
+  for (; at + 4 <= count; at += 4) {
+    std::memcpy(&next, points + at, sizeof next);
+    best = next > best ? next : best;
+  }
+  int32_t most = std::max(std::max(best[0], best[1]), std::max(best[2], best[3]));
+  for (; at < count; ++at) most = std::max(most, points[at]);
+  return most;
+}
+
+// How many of them are kNoRoom.
+uint32_t count_without_room(const int32_t* points, size_t count) {
+  typedef int32_t Points __attribute__((vector_size(16)));
+  Points found = {0, 0, 0, 0}, next;
+  size_t at = 0;
+  for (; at + 4 <= count; at += 4) {
+    std::memcpy(&next, points + at, sizeof next);
+    found -= next == PodShape::kNoRoom;
+  }
+  int32_t sum = found[0] + found[1] + found[2] + found[3];
+  for (; at < count; ++at) sum += points[at] == PodShape::kNoRoom;
+  return static_cast<uint32_t>(sum);
+}
+
 // Two numbers at once, in whatever the processor has for that.
 typedef double Doubles __attribute__((vector_size(16)));
 typedef int64_t Choices __attribute__((vector_size(16)));
@@ -73,7 +108,7 @@ ShapeBoard::ShapeBoard(const Profile& profile, const Cluster& cluster, const Nod
     // A whole step beyond the end may be read.
     list->resize(layout.size() + kLanes, 1);
   }
-  has_ports_.resize(layout.size(), 0);
+  port_bits_.resize(layout.size(), 0);
   unusual_node_.resize(layout.size(), 0);
   for (uint32_t position = 0; position < layout.size(); ++position) {
     const kube::Resources& all = cluster.nodes()[layout.node_at[position]].node->allocatable;
@@ -130,6 +165,7 @@ PodShape& ShapeBoard::shape_of(const Pod& pod) {
   known->second = &shape;
   shape.example = &pod;
   shape.ports = pod.spec->host_ports();
+  shape.port_bits = bits_of(shape.ports);
   shape.asks_for_more = pod.requests.real.ephemeral_storage > 0 || !pod.requests.real.scalars.empty();
   score_images(shape);
   auto exact = [](int64_t amount) { return amount >= 0 && amount < kMaxExact / kMaxNodeScore; };
@@ -150,7 +186,7 @@ void ShapeBoard::changed(uint32_t position) {
   set(rooms_.weighed_cpu, node.nonzero_cpu);
   set(rooms_.weighed_memory, node.nonzero_memory);
   set(rooms_.pods_left, node.node->allocatable.pods - static_cast<int64_t>(node.pods.size()));
-  has_ports_[position] = !node.ports.empty();
+  port_bits_[position] = bits_of(node.ports);
   changes_.push_back(position);
 }
 
@@ -192,7 +228,7 @@ int32_t ShapeBoard::adjusted(const PodShape& shape, uint32_t position, int32_t p
   if (points == PodShape::kNoRoom) return points;
   const NodeState& node = cluster_->nodes()[layout_->node_at[position]];
   if (shape.asks_for_more && profile_->filters_with(Plugin::NodeResourcesFit) && !has_room(shape.example->requests.real, node)) return PodShape::kNoRoom;
-  if (!shape.ports.empty() && has_ports_[position] && profile_->filters_with(Plugin::NodePorts) && ports_conflict(shape.ports, node.ports)) return PodShape::kNoRoom;
+  if ((shape.port_bits & port_bits_[position]) != 0 && profile_->filters_with(Plugin::NodePorts) && ports_conflict(shape.ports, node.ports)) return PodShape::kNoRoom;
   return points + (shape.image_points.entries().empty() ? 0 : static_cast<int32_t>(shape.image_points.at(position)));
 }
 
@@ -241,15 +277,9 @@ void ShapeBoard::look_at_all(PodShape& shape) {
     }
   }
   for (uint32_t group = 0; group < layout_->groups.size(); ++group) {
-    PodShape::Best best;
-    uint32_t without_room = 0;
-    for (uint32_t position = layout_->groups[group].begin; position < layout_->groups[group].end; ++position) {
-      best.points = std::max(best.points, shape.points[position]);
-      without_room += shape.points[position] == PodShape::kNoRoom;
-    }
-    best.with_room = layout_->groups[group].end - layout_->groups[group].begin - without_room;
-    best.state = PodShape::Best::State::PositionUnknown;
-    shape.groups[group] = best;
+    const int32_t* points = shape.points.data() + layout_->groups[group].begin;
+    uint32_t count = layout_->groups[group].end - layout_->groups[group].begin;
+    shape.groups[group] = {most_of(points, count), 0, count - count_without_room(points, count), PodShape::Best::State::PositionUnknown};
   }
   shape.seen = changes_.size();
 }
@@ -280,8 +310,7 @@ void ShapeBoard::catch_up(PodShape& shape) {
 int32_t ShapeBoard::most_points(PodShape& shape, uint32_t group) const {
   PodShape::Best& best = shape.groups[group];
   if (best.state != PodShape::Best::State::Unknown) return best.points;
-  best.points = PodShape::kNoRoom;
-  for (uint32_t position = layout_->groups[group].begin; position < layout_->groups[group].end; ++position) best.points = std::max(best.points, shape.points[position]);
+  best.points = most_of(shape.points.data() + layout_->groups[group].begin, layout_->groups[group].end - layout_->groups[group].begin);
   best.state = PodShape::Best::State::PositionUnknown;
   return best.points;
 }

@@ -28,6 +28,7 @@ struct PodShape {
   bool asks_for_more = false;  // than cpu and memory
   bool usual = false;          // amounts that the quick formulas can do
   std::vector<kube::HostPort> ports;
+  uint64_t port_bits = 0;
   SparseCounts image_points;      // where any of its images is, weighted
   size_t seen = 0;                // of the board's changes
   std::vector<int32_t> points;    // by position; empty: forgotten
@@ -69,7 +70,8 @@ class ShapeBoard {
   const NodeLayout* layout_;
   bool usual_ = false;  // profile and nodes are as the quick formulas want them
   Rooms rooms_;
-  std::vector<uint8_t> has_ports_, unusual_node_;  // by position: host ports in use; sizes that the quick formulas cannot do
+  std::vector<uint64_t> port_bits_;      // by position: host ports in use, one bit for each sixty-fourth number
+  std::vector<uint8_t> unusual_node_;    // by position: sizes that the quick formulas cannot do
   std::vector<uint32_t> changes_;
   std::vector<std::unique_ptr<PodShape>> shapes_;
   std::unordered_map<std::string, PodShape*> by_text_;

@@ -41,6 +41,9 @@ class QuickEngine {
   // All of the best, by name.
   std::vector<uint32_t> best() const;
 
+  // After Nowhere, what decide() says: every node's refusal. None where that is not done quickly here.
+  std::optional<Decision> refusals(const Pod& pod);
+
   // Two pods of one kind get one answer as long as the version stays.
   uint32_t kind_of(const Pod& pod);
   size_t version() const { return version_; }
@@ -72,6 +75,9 @@ class QuickEngine {
   bool spread_allows(const Kind& kind, uint32_t position, uint32_t group, bool special) const;
   bool affinity_allows(const Kind& kind, uint32_t position, uint32_t group, bool special) const;
   void find_cells(Kind& kind, const Pod& pod);
+  std::optional<Refusal> static_refusal(const Kind& kind, const Node& node) const;
+  std::optional<Refusal> room_refusal(const Kind& kind, const NodeState& node) const;
+  std::optional<Refusal> company_refusal(const Kind& kind, uint32_t position) const;
   bool fits_pinned(const Kind& kind, uint32_t node) const;
   Answer find_pinned(Kind& kind);
   void score_spread(const Kind& kind);

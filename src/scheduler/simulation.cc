@@ -459,8 +459,21 @@ bool Simulation::place_plainly(Cluster& cluster, SimulatedPod& pod) {
   return false;
 }
 
+// Nothing changed since these pods found no place, and nobody could be preempted for them.
 void Simulation::explain_failures(Cluster& cluster) {
-  for (SimulatedPod* pod : unexplained_) CHECK(!place_plainly(cluster, *pod));
+  for (SimulatedPod* pod : unexplained_) {
+    uint32_t kind = engine_->kind_of(pod->pod);
+    auto known = failures_.find(kind);
+    if (known == failures_.end() || known->second.version != engine_->version()) {
+      auto refused = engine_->refusals(pod->pod);
+      if (!refused) {
+        CHECK(!place_plainly(cluster, *pod));
+        continue;
+      }
+      known = failures_.insert_or_assign(kind, Failure{engine_->version(), unavailable_message(*refused, cluster.nodes().size())}).first;
+    }
+    pod->reason = known->second.reason;
+  }
   unexplained_.clear();
 }
 
