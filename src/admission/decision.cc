@@ -65,6 +65,10 @@ class Run {
   void add_preference(Json& spec, const Narrowed& narrowed);
   void add_tolerations(Json& spec);
   void add_record();
+  bool restore_own_words(Json& spec) const;
+  void change_words(Json& spec, Narrowed& narrowed);
+  void write_difference(const Json& spec);
+  void add_template_record(const Json& before, const Json& after);
   bool excludes_by_os() const;
   bool runs_on_usual_nodes() const;
   bool is_only_mounted(const std::string& image) const;
@@ -291,15 +295,71 @@ void Run::add_record() {
   patch_.put(copy, subject_.pointer, {"metadata", "annotations", kRecordAnnotation}, to_json(record));
 }
 
+// Takes what was added to a template at an earlier time out of `spec`. False where nothing was, or somebody has changed it since: then all
+// that is there counts as the user's.
+bool Run::restore_own_words(Json& spec) const {
+  if (subject_.kind != Subject::Kind::Template) return false;
+  auto record = parse_json(object_["metadata"]["annotations"][kTemplateAnnotation].string());
+  if (!record.ok() || !record->has("before") || !((*record)["after"] == spec["affinity"]["nodeAffinity"])) return false;
+  Json affinity = spec["affinity"];
+  affinity.set("nodeAffinity", (*record)["before"]);
+  spec.set("affinity", std::move(affinity));
+  Json kept = Json::array();
+  const Json::Array& ours = (*record)["tolerations"].items();
+  for (const Json& each : spec["tolerations"].items()) {
+    if (std::find(ours.begin(), ours.end(), each) == ours.end()) kept.push(each);
+  }
+  if (spec["tolerations"].is_array()) spec.set("tolerations", std::move(kept));
+  return true;
+}
+
+void Run::change_words(Json& spec, Narrowed& narrowed) {
+  MayChange may = subject_.change == Subject::Change::Narrow ? MayChange::AppendOnly : MayChange::Anything;
+  narrowed = narrow(spec, spec_pointer(), decision_.common, policy_.node_places, may, patch_);
+  if (!patch_.empty()) done_.push_back("only nodes of " + list_places(decision_.common));
+  // A pod whose own words leave no node has no use for more.
+  if (narrowed.contradiction || excludes_by_os() || narrowed.places.empty()) return;
+  add_preference(spec, narrowed);
+  add_tolerations(spec);
+}
+
+// In place of the operations that led from the user's own words to `spec`, those that lead there from what the object says.
+void Run::write_difference(const Json& wanted) {
+  patch_ = PatchWriter();
+  Json spec = Json::object();
+  for (std::string_view name : {"affinity", "tolerations"}) {
+    if (const Json* value = this->spec().find(name)) spec.set(name, *value);
+  }
+  const Json& affinity = wanted["affinity"]["nodeAffinity"];
+  if (!(spec["affinity"]["nodeAffinity"] == affinity)) patch_.put(spec, spec_pointer(), {"affinity", "nodeAffinity"}, affinity);
+  if (!(spec["tolerations"] == wanted["tolerations"])) patch_.put(spec, spec_pointer(), {"tolerations"}, wanted["tolerations"]);
+}
+
+void Run::add_template_record(const Json& before, const Json& after) {
+  Json added = Json::array();
+  const Json::Array& had = before["tolerations"].items();
+  for (const Json& each : after["tolerations"].items()) {
+    if (std::find(had.begin(), had.end(), each) == had.end()) added.push(each);
+  }
+  Json record = Json::object({{"before", before["affinity"]["nodeAffinity"]}, {"after", after["affinity"]["nodeAffinity"]}, {"tolerations", std::move(added)}});
+  std::string text = to_json(record);
+  // A long one is not kept; then what was added stays, as if the user had said it.
+  Json copy = Json::object();
+  if (const Json* metadata = object_.find("metadata")) copy.set("metadata", *metadata);
+  if (text.size() <= kMaxRecordBytes) patch_.put(copy, "", {"metadata", "annotations", kTemplateAnnotation}, text);
+}
+
 Decision Run::change() {
   // Of the spec only what is changed is copied.
   Json spec = Json::object();
   for (std::string_view name : {"nodeSelector", "affinity", "tolerations"}) {
     if (const Json* value = this->spec().find(name)) spec.set(name, *value);
   }
-  MayChange may = subject_.change == Subject::Change::Narrow ? MayChange::AppendOnly : MayChange::Anything;
-  Narrowed narrowed = narrow(spec, spec_pointer(), decision_.common, policy_.node_places, may, patch_);
-  if (!patch_.empty()) done_.push_back("only nodes of " + list_places(decision_.common));
+  bool restored = restore_own_words(spec);
+  Json before = subject_.kind == Subject::Kind::Template ? spec : Json();
+  Narrowed narrowed;
+  change_words(spec, narrowed);
+  if (restored) write_difference(spec);
   bool contradiction = narrowed.contradiction || excludes_by_os();
   if (!contradiction) {
     for (size_t index : narrowed.dead_terms) {
@@ -307,18 +367,14 @@ Decision Run::change() {
            cut_to(list_places(decision_.common), 60) + " they do)");
     }
     if (narrowed.inexact) warn("the node affinity of " + subject_.name + " could be narrowed only roughly, since it exists already");
-    // A pod whose own words leave no node has no use for more.
-    if (!narrowed.places.empty()) {
-      add_preference(spec, narrowed);
-      add_tolerations(spec);
-    }
   }
   if (!patch_.empty()) add_record();
+  if (!patch_.empty() && subject_.kind == Subject::Kind::Template) add_template_record(before, spec);
   decision_.patch = std::move(patch_).take();
   bool changed = decision_.patch.size() > 0;
   // Narrowed all the same: it then waits, visibly, and does not crash in a loop.
   if (contradiction) return conflict(contradiction_text());
-  if (changed) return finish(Outcome::Changed, join(done_, "; "));
+  if (changed) return finish(Outcome::Changed, done_.empty() ? "what was asked for earlier is no longer needed" : join(done_, "; "));
   return finish(Outcome::Unchanged, "asks already for nodes of " + list_places(decision_.common));
 }
 

@@ -8,6 +8,9 @@ namespace archway::admission {
 inline constexpr std::string_view kPrefix = "archway.dev/";
 // On a pod that was changed: its images, their platforms and what came of it, as JSON.
 inline constexpr std::string_view kRecordAnnotation = "archway.dev/platforms";
+// On an owner whose template was changed: the template's node affinity before and after, and the tolerations that came with it. When other images
+// come later, the user's own words are those before; what is ours is made anew.
+inline constexpr std::string_view kTemplateAnnotation = "archway.dev/template";
 // A label; with the value "ignore", on an object, on its template or on a namespace, nothing is done about it.
 inline constexpr std::string_view kModeLabel = "archway.dev/admission";
 inline constexpr std::string_view kModeIgnore = "ignore";

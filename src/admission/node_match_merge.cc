@@ -211,7 +211,9 @@ class Merger {
 Json expression(std::string_view key, const std::set<std::string>& values) {
   Json list = Json::array();
   for (const std::string& value : values) list.push(value);
-  return Json::object({{"key", key}, {"operator", "In"}, {"values", std::move(list)}});
+  Json expression = Json::object({{"key", key}, {"operator", "In"}});
+  expression.set("values", std::move(list));
+  return expression;
 }
 
 std::vector<Json> expressions(const Condition& condition) {
@@ -238,9 +240,13 @@ void note(Narrowed& narrowed, const Alternative& alternative) {
 void add_terms(Json& spec, const std::string& pointer, const std::vector<Condition>& conditions, PatchWriter& patch) {
   Json terms = Json::array();
   for (const Condition& condition : conditions) {
-    terms.push(Json::object({{"matchExpressions", Json(expressions(condition))}}));
+    Json term = Json::object();
+    term.set("matchExpressions", Json(expressions(condition)));
+    terms.push(std::move(term));
   }
-  patch.put(spec, pointer, {"affinity", "nodeAffinity", kRequired}, Json::object({{"nodeSelectorTerms", std::move(terms)}}));
+  Json required = Json::object();
+  required.set("nodeSelectorTerms", std::move(terms));
+  patch.put(spec, pointer, {"affinity", "nodeAffinity", kRequired}, std::move(required));
 }
 
 class TermNarrower {

@@ -226,7 +226,9 @@ std::string write_response(const ReviewRequest& request, const Decision& decisio
   }
   if (!decision.warnings.empty()) response.set("warnings", Json(decision.warnings));
   response.set("auditAnnotations", audit_annotations(decision, policy));
-  return to_json(Json::object({{"apiVersion", kApiVersion}, {"kind", "AdmissionReview"}, {"response", std::move(response)}}));
+  Json review = Json::object({{"apiVersion", kApiVersion}, {"kind", "AdmissionReview"}});
+  review.set("response", std::move(response));
+  return to_json(review);
 }
 
 }  // namespace archway::admission

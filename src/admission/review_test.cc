@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "admission/names.h"
+#include "admission/patch.h"
 #include "admission/review_reader.h"
 #include "base/fd.h"
 #include "base/text.h"
@@ -68,7 +69,8 @@ TEST(Review, RefusesAsTheApiServerWantsIt) {
 TEST(Review, PatchesOwnersInTheirTemplate) {
   for (auto [group, kind] : {std::pair<std::string_view, std::string_view>{"apps", "Deployment"}, {"apps", "StatefulSet"}, {"apps", "DaemonSet"}, {"apps", "ReplicaSet"}, {"batch", "Job"}}) {
     Answer got = answer(review(group, kind, "CREATE", kOwner));
-    ASSERT_EQ(got.decision.patch.size(), 1u) << kind;
+    ASSERT_EQ(got.decision.patch.size(), 2u) << kind;
+    EXPECT_EQ(got.decision.patch.items()[1]["path"].string(), "/metadata/annotations") << kind;  // the owner's, not the template's
     EXPECT_EQ(got.decision.patch.items()[0]["path"].string(), "/spec/template/spec/affinity") << kind;
   }
   Answer cron = answer(review("batch", "CronJob", "CREATE", R"({"metadata":{},"spec":{"jobTemplate":{"spec":{"template":{"spec":{"containers":[{"image":"amd"}]}}}}}})"));
@@ -85,6 +87,33 @@ TEST(Review, LeavesTemplatesThatAnUpdateDoesNotTouch) {
   std::string before = replace_all(std::string(kOwner), "amd", "multi");
   EXPECT_EQ(answer(review("apps", "Deployment", "UPDATE", kOwner, before)).decision.outcome, Outcome::Changed);
   EXPECT_EQ(answer(review("apps", "Deployment", "UPDATE", kOwner, kOwner, "scale")).decision.outcome, Outcome::Ignored);
+}
+
+// An image that ran on amd64 only is followed by one that runs on both: what was asked for because of the first was never the user's wish.
+TEST(Review, MakesAnewWhatItAddedForEarlierImages) {
+  Policy policy{.tolerate = {*parse_tolerated_taint("arch=arm64:NoSchedule")}};
+  Json object = json(replace_all(std::string(kOwner), R"("containers")", R"("affinity":{"podAffinity":{}},"containers")"));
+  auto with_image = [&](Json owner, std::string_view image) { return json(replace_all(to_json(owner), R"("image":"amd")", R"("image":")" + std::string(image) + "\"")); };
+  auto patched = [&](const Json& now, const Json& before) {
+    Answer got = answer(review("apps", "Deployment", before.is_null() ? "CREATE" : "UPDATE", to_json(now), to_json(before)), policy);
+    auto after = apply_patch(now, got.decision.patch);
+    EXPECT_TRUE(after.ok());
+    return std::move(after).value_or(Json());
+  };
+  Json created = patched(object, Json());
+  EXPECT_EQ(to_json(created).find("arm64"), std::string::npos) << to_json(created);
+  Json updated = patched(with_image(created, "multi"), created);
+  Json fresh = patched(with_image(object, "multi"), Json());
+  EXPECT_EQ(updated["spec"], fresh["spec"]) << to_json(updated["spec"]) << to_json(fresh["spec"]);
+  EXPECT_NE(to_json(updated["spec"]).find("tolerations"), std::string::npos);
+  // And back again.
+  Json back = patched(json(replace_all(to_json(updated), R"("image":"multi")", R"("image":"amd")")), updated);
+  EXPECT_EQ(back["spec"]["template"]["spec"]["affinity"], created["spec"]["template"]["spec"]["affinity"]);
+  EXPECT_EQ(back["spec"]["template"]["spec"]["tolerations"].size(), 0u);
+  // What somebody has changed since is theirs.
+  Json theirs = json(replace_all(to_json(with_image(created, "multi")), R"("values":["amd64"])", R"("values":["amd64","s390x"])"));
+  theirs.find("metadata")->find("annotations")->set("archway.dev/template", created["metadata"]["annotations"]["archway.dev/template"]);
+  EXPECT_NE(to_json(patched(theirs, created)["spec"]).find("s390x"), std::string::npos);
 }
 
 TEST(Review, LeavesWhatBelongsToAnother) {
