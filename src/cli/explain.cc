@@ -2,6 +2,7 @@
 
 #include "cli/cluster_files.h"
 #include "cli/place_commands.h"
+#include "cli/placement_input.h"
 #include "scheduler/explain.h"
 #include "scheduler/replay.h"
 
@@ -42,7 +43,22 @@ std::string node_line(const NodeAnswer& answer, const Decision& decision) {
   return text;
 }
 
-std::string in_words(const Pod& pod, const Decision& decision, const Cluster& cluster, const SmallestChangeAnswer& change, const std::string& architecture) {
+// What the images of the pod would do on that architecture; "" where they run, or nothing is known of them.
+std::string image_trouble(const ImageKnowledge& images, const Pod& pod, const std::string& architecture) {
+  Node node;
+  node.meta.labels.set("kubernetes.io/os", "linux");
+  node.meta.labels.set("kubernetes.io/arch", architecture);
+  PodVerdict verdict = run_verdict(images, pod, node);
+  return crashes(verdict.verdict) ? verdict.image + ": " + std::string(run_verdict_name(verdict.verdict)) + " (" + verdict.why + ")" : std::string();
+}
+
+std::string run_line(const ImageKnowledge& images, const Pod& pod, const Node& node) {
+  PodVerdict verdict = run_verdict(images, pod, node);
+  if (verdict.verdict == RunVerdict::Runs || verdict.verdict == RunVerdict::Unknown) return {};
+  return "  (" + std::string(run_verdict_name(verdict.verdict)) + ": " + verdict.image + ", " + verdict.why + ")";
+}
+
+std::string in_words(const PlacementInput& input, const Pod& pod, const Decision& decision, const Cluster& cluster, const SmallestChangeAnswer& change, const std::string& architecture) {
   std::string text = pod.meta.key() + "\n";
   if (decision.pre_filter) text += "refused before any node: " + std::string(plugin_name(decision.pre_filter->plugin)) + "\n";
   std::vector<const NodeState*> nodes;
@@ -50,9 +66,10 @@ std::string in_words(const Pod& pod, const Decision& decision, const Cluster& cl
   std::sort(nodes.begin(), nodes.end(), [](const NodeState* a, const NodeState* b) { return a->node->name() < b->node->name(); });
   for (const NodeState* node : nodes) {
     if (decision.nodes.empty()) break;
-    text += "  " + node->node->name() + " (" + node->node->architecture() + ")  " + node_line(decision.nodes[node->index], decision) + "\n";
+    text += "  " + node->node->name() + " (" + node->node->architecture() + ")  " + node_line(decision.nodes[node->index], decision) + run_line(input.images, pod, *node->node) + "\n";
   }
   if (decision.chosen) text += "goes to " + cluster.nodes()[*decision.chosen].node->name() + "\n";
+  if (std::string trouble = image_trouble(input.images, pod, architecture); !trouble.empty()) text += "\non " + architecture + " its images do not run: " + trouble + "\n";
   text += "\nto run on " + architecture + ": ";
   if (!change.change) return text + "no change of the pod or of nodes is enough (" + change.why + ")\n";
   if (change.change->fixes.empty()) return text + "nothing has to change; it fits " + change.change->node + "\n";
@@ -61,14 +78,30 @@ std::string in_words(const Pod& pod, const Decision& decision, const Cluster& cl
   return text + "it then fits " + change.change->node + "\n";
 }
 
+// Per node, where the images of the pod would not simply run.
+Json verdicts_json(const ImageKnowledge& images, const Pod& pod, const Cluster& cluster) {
+  Json list = Json::array();
+  for (const NodeState& node : cluster.nodes()) {
+    PodVerdict verdict = run_verdict(images, pod, *node.node);
+    if (verdict.verdict == RunVerdict::Runs) continue;
+    list.push(Json::object({{"node", node.node->name()}, {"runs", run_verdict_name(verdict.verdict)}, {"image", verdict.image}, {"why", verdict.why}}));
+  }
+  return list;
+}
+
 Result<int> run(const Arguments& arguments, const Context& context) {
   std::string key = arguments.positional()[0];
   if (key.find('/') == std::string::npos) key = "default/" + key;
   std::vector<std::string> files(arguments.positional().begin() + 1, arguments.positional().end());
-  Inventory inventory = TRY(load_inventory(files));
-  Profile profile = TRY(placement_profile(arguments));
+  PlacementInput input = TRY(load_placement_input("explain pod", files, arguments, context));
+  const Inventory& inventory = input.inventory;
+  const Profile& profile = input.profile;
   auto found = std::find_if(inventory.pods.begin(), inventory.pods.end(), [&](const Pod& pod) { return pod.meta.key() == key; });
-  if (found == inventory.pods.end()) return Error{Code::NotFound, "no pod " + key + " in " + files[0], "name it as NAMESPACE/NAME"};
+  if (found == inventory.pods.end()) return Error{Code::NotFound, "no pod " + key + " in " + (files.empty() ? input.cluster->access().server : files[0]), "name it as NAMESPACE/NAME"};
+  ImageUsers images;
+  add_images(*found, images);
+  TRY(look_up_images(arguments, context, images, input));
+  tell_unknown_images(input, context);
   Cluster cluster(inventory.nodes, inventory.objects);
   for (const Pod& pod : inventory.pods) {
     const NodeState* node = pod.node_name.empty() || pod.finished() || &pod == &*found ? nullptr : cluster.find_node(pod.node_name);
@@ -83,9 +116,11 @@ Result<int> run(const Arguments& arguments, const Context& context) {
   if (arguments.has("json")) {
     Json json = decision_json(pod, decision, cluster);
     json.set("smallestChange", change_json(change, architecture));
+    json.set("images", verdicts_json(input.images, pod, cluster));
+    if (!input.unknown.empty()) json.set("unknownImages", unknown_images_json(input));
     context.out(to_json(json, {.indent = 2}) + "\n");
   } else {
-    context.out(in_words(pod, decision, cluster, change, architecture));
+    context.out(in_words(input, pod, decision, cluster, change, architecture));
   }
   return decision.chosen ? kOk : kFoundProblems;
 }
@@ -96,14 +131,15 @@ Command explain_pod_command() {
   Command command;
   command.name = "explain pod";
   command.summary = "why a pod goes where it goes, node by node";
-  command.usage = "archway explain pod [flags] NAMESPACE/NAME CLUSTER...";
+  command.usage = "archway explain pod [flags] NAMESPACE/NAME [CLUSTER...]";
   command.description =
       "For every node: which plugin refuses it first and why, or what each plugin's score is. Then the smallest change that would let\n"
-      "the pod run on another architecture. A running pod is explained as if it were placed now. Exit status 1 where no node takes it.\n\n"
+      "the pod run on another architecture. A running pod is explained as if it were placed now. Exit status 1 where no node takes it.\n"
+      "Without files it asks the live cluster that kubectl would talk to, and looks up the images' platforms.\n\n"
       "  archway explain pod shop/cart-0 dump/";
-  command.flags = placement_flags();
+  command.flags = placement_input_flags();
   command.flags.push_back({"arch", 0, Flag::Kind::One, "ARCH", "for which to find the smallest change (arm64)"});
-  command.min_positional = 2;
+  command.min_positional = 1;
   command.max_positional = 1000;
   command.run = run;
   return command;

@@ -12,11 +12,13 @@ std::vector<Flag> lookup_flags() {
   return flags;
 }
 
+std::string lookup_cache(const Context& context) { return state_root(context) + "/lookups"; }
+
 Result<ImageLookupOptions> image_lookup_options(const Arguments& arguments, const Context& context) {
   ImageLookupOptions options;
   options.registry = TRY(registry_options(arguments, context));
   options.offline = arguments.has("offline");
-  options.cache_dir = state_root(context) + "/lookups";
+  options.cache_dir = lookup_cache(context);
   if (auto file = arguments.one("images")) {
     std::string text = TRY(read_file(*file, kMaxTruthBytes));
     options.known = TRY(parse_truths(text).context(*file));

@@ -11,6 +11,7 @@ namespace archway::cli {
 std::vector<Flag> lookup_flags();
 // Facts of images as those flags, the environment and docker's configuration have them; what was found is kept below state_root()/lookups.
 Result<std::shared_ptr<ImageLookup>> make_image_lookup(const Arguments& arguments, const Context& context);
+std::string lookup_cache(const Context& context);  // the folder where they are kept
 // Before they are opened: for those who add limits (a webhook's addresses) or lower the ages.
 Result<ImageLookupOptions> image_lookup_options(const Arguments& arguments, const Context& context);
 

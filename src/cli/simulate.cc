@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "cli/cluster_files.h"
 #include "cli/place_commands.h"
+#include "cli/placement_input.h"
 #include "scheduler/replay.h"
 #include "scheduler/report.h"
 #include "scheduler/scenario.h"
@@ -47,22 +48,39 @@ Result<std::vector<ScenarioStep>> steps(const Arguments& arguments) {
   return all;
 }
 
+std::vector<Json> applied_by(const std::vector<ScenarioStep>& steps) {
+  std::vector<Json> objects;
+  for (const ScenarioStep& step : steps) {
+    for (const Change& change : step.changes) {
+      if (auto* apply = std::get_if<ApplyManifests>(&change)) objects.insert(objects.end(), apply->objects.begin(), apply->objects.end());
+    }
+  }
+  return objects;
+}
+
 Result<int> run(const Arguments& arguments, const Context& context) {
   if (auto recorded = arguments.one("replay")) return replay_case(*recorded, arguments, context);
-  if (arguments.positional().empty()) return usage_error("archway simulate: which cluster? Give the files that kubectl get -o json wrote");
-  Inventory inventory = TRY(load_inventory(arguments.positional()));
-  Profile profile = TRY(placement_profile(arguments));
-  ImageKnowledge images = TRY(placement_images(arguments));
   std::optional<uint64_t> seed;
   if (auto text = arguments.one("seed")) {
     seed = parse_uint(*text);
     if (!seed) return usage_error("archway simulate: --seed " + *text + " is no whole number");
   }
-  Simulation simulation(std::move(inventory), std::move(profile), std::move(images), seed);
-  for (const ScenarioStep& step : TRY(steps(arguments))) TRY(simulation.run(step).context(step.name));
+  auto plan = TRY(steps(arguments));
+  PlacementInput input = TRY(load_placement_input("simulate", arguments.positional(), arguments, context));
+  TRY(look_up_images(arguments, context, images_of(input.inventory, applied_by(plan)), input));
+  tell_unknown_images(input, context);
+  Simulation simulation(std::move(input.inventory), std::move(input.profile), std::move(input.images), seed);
+  for (const ScenarioStep& step : plan) TRY(simulation.run(step).context(step.name));
   SimulationResult result = simulation.result();
+  for (std::string& note : input.notes) result.notes.push_back(std::move(note));
   if (auto file = arguments.one("html")) TRY(write_file_atomic(*file, result_html(result)));
-  context.out(arguments.has("json") ? to_json(result_json(result), {.indent = 2}) + "\n" : result_table(result));
+  if (arguments.has("json")) {
+    Json json = result_json(result);
+    if (!input.unknown.empty()) json.set("unknownImages", unknown_images_json(input));
+    context.out(to_json(json, {.indent = 2}) + "\n");
+  } else {
+    context.out(result_table(result));
+  }
   return result.unplaced() + result.crashing() > 0 ? kFoundProblems : kOk;
 }
 
@@ -72,13 +90,16 @@ Command simulate_command() {
   Command command;
   command.name = "simulate";
   command.summary = "where pods would go if the cluster changed";
-  command.usage = "archway simulate [flags] CLUSTER...";
+  command.usage = "archway simulate [flags] [CLUSTER...]";
   command.description =
-      "Reads a cluster from files or folders (kubectl get -A -o json|yaml, lists of mixed kinds too), changes it, and places pods as\n"
-      "kube-scheduler does: every node filtered and scored, preemption and disruption budgets included. Running pods stay where they are.\n"
+      "Reads a cluster from files or folders (kubectl get -A -o json|yaml, lists of mixed kinds too), or, without any, the live one that\n"
+      "kubectl would talk to. Changes it, in memory only, and places pods as kube-scheduler does: every node filtered and scored, preemption\n"
+      "and disruption budgets included. Running pods stay where they are. For a live cluster the images' platforms are looked up in their\n"
+      "registries, for files with --look-up; verdicts of archway verify count.\n"
       "Exit status 1 where pods stay without a place or would crash.\n\n"
       "  archway simulate dump/ --add-nodes arm64=6,type=m7g.xlarge,taint=arch=arm64:NoSchedule\n"
       "  archway simulate dump/ --remove-nodes kubernetes.io/arch=amd64 --images images.json\n"
+      "  archway simulate --context staging --add-nodes arm64=6,type=m7g.xlarge --recreate all\n"
       "  archway simulate --replay case.json --json";
   command.flags = {
       {"add-nodes", 0, Flag::Kind::Many, "ARCH=N,...", "with type=, zone=, taint=, label=, cpu=, memory=, pods="},
@@ -92,7 +113,7 @@ Command simulate_command() {
       {"html", 0, Flag::Kind::One, "FILE", "write a page with the nodes and what is on them"},
       {"replay", 0, Flag::Kind::One, "CASE", "decide a recorded case again"},
   };
-  for (Flag& flag : placement_flags()) command.flags.push_back(std::move(flag));
+  for (Flag& flag : placement_input_flags()) command.flags.push_back(std::move(flag));
   command.max_positional = 1000;
   command.run = run;
   return command;

@@ -5,8 +5,10 @@
 
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/image_lookup.h"
 #include "cli/image_place.h"
 #include "cli/registry_access.h"
+#include "registry/lookup_store.h"
 
 namespace archway::cli {
 
@@ -129,6 +131,23 @@ int status_of(const VerifyReport& report) {
   return unchecked ? kCouldNot : kOk;
 }
 
+// What was found counts for whoever looks the image up from now on (simulate, audit, admission), by content. A cache: where it cannot be
+// written, nothing is lost but that.
+void remember(const VerifyReport& report, const Context& context) {
+  std::unique_ptr<LookupStore> store;
+  for (const PlatformVerdict& verdict : report.platforms) {
+    auto error = std::find_if(verdict.findings.begin(), verdict.findings.end(), [](const Finding& f) { return f.severity == Severity::Error; });
+    if (error == verdict.findings.end()) continue;
+    if (!store) {
+      auto opened = LookupStore::open(lookup_cache(context));
+      if (!opened.ok()) return;
+      store = std::move(*opened);
+    }
+    std::string why = (error->path.empty() ? "" : error->path + ": ") + error->message;
+    (void)store->put_verdict({verdict.manifest, {verdict.platform, std::move(why)}}).ok();
+  }
+}
+
 Result<int> run_verify(const Arguments& arguments, const Context& context) {
   VerifyOptions options{.all_layers = arguments.has("all-layers"), .diff_ids = arguments.has("diff-ids")};
   if (arguments.has("platform")) options.platforms = TRY(parse_platforms(arguments.many("platform")));
@@ -137,6 +156,7 @@ Result<int> run_verify(const Arguments& arguments, const Context& context) {
   options.progress = progress.get();
   OpenedImage opened = TRY(open_image(arguments.positional()[0], *client, context));
   VerifyReport report = TRY(verify_image(*opened.provider, opened.root, options, context.stop).context("verifying " + opened.name));
+  remember(report, context);
   progress.reset();  // before the result, so that the two do not mix on a terminal
   if (arguments.has("json")) {
     Json json = report_json(report);
