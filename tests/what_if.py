@@ -70,6 +70,17 @@ RIGHT = {
     "article-node-selector": node_selector, "article-affinity": affinity, "article-taints-and-daemon-sets": taints,
 }
 
+# What the autoscaler's answers must say, and must not.
+SAYS = {
+    "07-group-at-zero": (["arm grows from 0 to 1", "3 of the 3 pods for which it grew still wait", "x86 grows from 0 to 1", "status 0"], []),
+    "08-priorities-that-never-count": (["pattern-matches-nothing", "priority-tie", "priority-negative", "status 1"], []),
+    "09-mixed-architectures": (["mixed-architectures", "m7g.xlarge", "m7i.xlarge", "status 1"], []),
+    "10-karpenter-without-architecture": (["m7g.xlarge", "exec format error: registry.example.org/legacy:1", "status 1"], ["m7i.xlarge"]),
+    "10b-karpenter-weights": (["arm-1", "exec format error", "status 1"], ["x86-1"]),
+    "10c-karpenter-ored-affinity": (["x86-1", "amd64", "status 0"], ["arm-1"]),
+    "06b-prefer-no-schedule-explained": (["300 TaintToleration", "0 TaintToleration", "goes to amd-1"], []),
+}
+
 
 def run(archway, folder, *more):
     words = shlex.split((folder / "run").read_text())
@@ -97,12 +108,17 @@ def main():
             again = run(archway, folder, "--json")
             if not RIGHT[folder.name](Answer(json.loads(again.stdout), again.returncode)):
                 wrong.append("the answer is not the right one:\n" + done.stdout)
+        wanted, unwanted = SAYS.get(folder.name, ([], []))
+        if not all(w in text for w in wanted) or any(w in text for w in unwanted):
+            wrong.append("the answer is not the right one: wanted %s without %s in\n%s" % (wanted, unwanted, text))
+        if folder.name not in RIGHT and folder.name not in SAYS:
+            wrong.append("nobody says what makes its answer right")
         if wrong:
             failed += 1
             print("FAILED: %s: %s" % (folder.name, "\n".join(wrong)))
         else:
             passed += 1
-    missing = [name for name in RIGHT if not (GOLDEN / name).exists()]
+    missing = [name for name in [*RIGHT, *SAYS] if not (GOLDEN / name).exists()]
     failed += len(missing)
     print("".join("FAILED: %s is missing\n" % name for name in missing) + "%d passed, %d failed" % (passed, failed))
     return failed > 0
