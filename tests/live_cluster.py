@@ -190,6 +190,11 @@ def main():
     absent = world.run("explain", "pod", "shop/absent", *flags)
     world.check(absent.returncode == 2 and "no pod shop/absent in http://" in absent.stderr, "a pod that is not there", absent)
 
+    before = len(cluster.asked)
+    plan = world.run("plan", *flags, "--json", "--cloud", "aws", "--region", "us-east-1")
+    world.check(plan.returncode in (0, 1) and "shop/" in plan.stdout, "plan reads the live cluster", plan)
+    world.check(len(cluster.asked) > before and all(a.startswith("GET") for a in cluster.asked[before:]), "and changes nothing in it", plan)
+
     files = world.run("simulate", "--kubeconfig", flags[1], world.folder)
     world.check(files.returncode == 64, "files and a live cluster at once are wrong usage", files)
     nowhere = world.run("simulate")

@@ -48,11 +48,10 @@ Result<std::shared_ptr<kube::Client>> connect_cluster(const Arguments& arguments
   return kube::Client::connect(std::move(access), std::move(registry.http));
 }
 
-Result<scheduler::Inventory> load_live_inventory(kube::Client& cluster, std::stop_token stop) {
-  scheduler::Inventory inventory;
+Result<void> read_live_cluster(kube::Client& cluster, const std::function<void(Json)>& each, std::vector<scheduler::Problem>& problems, std::stop_token stop) {
   for (const kube::Resource& resource : placement_resources()) {
     auto keep = [&](Json object) -> Result<void> {
-      inventory.add(object);
+      each(std::move(object));
       return {};
     };
     auto listed = cluster.list(resource, "", {}, keep, stop);
@@ -60,8 +59,16 @@ Result<scheduler::Inventory> load_live_inventory(kube::Client& cluster, std::sto
     Error error = listed.error();
     bool lesser = error.code == Code::Unauthorized || error.code == Code::NotFound;
     if (is_essential(resource) || !lesser) return std::move(error).within("reading " + resource.plural + " of " + cluster.access().server);
-    inventory.problems.push_back({resource.kind, "cannot be listed, and counts as absent: " + error.message});
+    problems.push_back({resource.kind, "cannot be listed, and counts as absent: " + error.message});
   }
+  return {};
+}
+
+Result<scheduler::Inventory> load_live_inventory(kube::Client& cluster, std::stop_token stop) {
+  scheduler::Inventory inventory;
+  std::vector<scheduler::Problem> absent;
+  TRY(read_live_cluster(cluster, [&](Json object) { inventory.add(object); }, absent, std::move(stop)));
+  inventory.problems.insert(inventory.problems.end(), absent.begin(), absent.end());
   inventory.settle();
   return inventory;
 }

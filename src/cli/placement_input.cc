@@ -95,8 +95,7 @@ Result<PlacementInput> load_placement_input(const std::string& verb, const std::
   input.profile = TRY(placement_profile(arguments));
   input.images = TRY(placement_images(arguments));
   if (files.empty()) {
-    input.cluster = TRY(live_cluster(verb, arguments, context));
-    if (!arguments.has("scheduler-version")) TRY(take_version_of(*input.cluster, context, input));
+    TRY(connect_live(verb, arguments, context, input));
     input.inventory = TRY(load_live_inventory(*input.cluster, context.stop));
   } else {
     input.inventory = TRY(load_inventory(files));
@@ -105,6 +104,20 @@ Result<PlacementInput> load_placement_input(const std::string& verb, const std::
 }
 
 void add_images(const kube::Pod& pod, ImageUsers& images) { add_images(*pod.spec, pod.meta.key(), images); }
+
+ImageUsers images_of_workloads(const Inventory& inventory) {
+  ImageUsers images = images_of(inventory, {});
+  for (const kube::Workload& workload : inventory.workloads) {
+    if (workload.pod) add_images(*workload.pod->spec, "", images);
+  }
+  return images;
+}
+
+Result<void> connect_live(const std::string& verb, const Arguments& arguments, const Context& context, PlacementInput& input) {
+  input.cluster = TRY(live_cluster(verb, arguments, context));
+  if (!arguments.has("scheduler-version")) TRY(take_version_of(*input.cluster, context, input));
+  return {};
+}
 
 ImageUsers images_of(const Inventory& inventory, const std::vector<Json>& manifests) {
   ImageUsers images;

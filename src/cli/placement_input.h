@@ -31,6 +31,9 @@ struct PlacementInput {
 // placement_flags() and those that find a live cluster, look images up (--look-up, on by default for a live cluster; --offline) and
 // reach registries.
 std::vector<Flag> placement_input_flags();
+// The live cluster that the flags or, without any, the environment name; wrong usage where there is none. Profile and notes of `input`
+// follow its version, unless --scheduler-version is given.
+Result<void> connect_live(const std::string& verb, const Arguments& arguments, const Context& context, PlacementInput& input);
 // `files` empty: the live cluster. What is known of images is what --images and --assume say.
 Result<PlacementInput> load_placement_input(const std::string& verb, const std::vector<std::string>& files, const Arguments& arguments, const Context& context);
 
@@ -39,6 +42,8 @@ using ImageUsers = std::map<std::string, std::vector<std::string>>;
 void add_images(const kube::Pod& pod, ImageUsers& images);
 // Of pods that are there, and of those that may come: DaemonSets on new nodes, and what is about to be applied.
 ImageUsers images_of(const scheduler::Inventory& inventory, const std::vector<Json>& manifests);
+// And of every workload, whether it has pods or not.
+ImageUsers images_of_workloads(const scheduler::Inventory& inventory);
 // Asks registries for those that `input` knows nothing of, if the flags (and, without one, the kind of input) say so.
 Result<void> look_up_images(const Arguments& arguments, const Context& context, const ImageUsers& wanted, PlacementInput& input);
 // Some lines on standard error about images that could not be looked up.
