@@ -26,7 +26,7 @@ std::vector<Command> commands() {
           simulate_command(), explain_pod_command(), autoscaler_lint_command(), autoscaler_simulate_command(), autoscaler_config_command(),
           plan_command(),
           admission_review_command(), admission_explain_command(), admission_serve_command(),
-          audit_command(),
+          audit_command(), fix_command(),
           catalog_list_command(), catalog_show_command(), catalog_search_command(), catalog_check_command()};
 }
 
