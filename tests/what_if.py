@@ -3,7 +3,7 @@
 whose last line is the exit status) and what a reader learns from it (`lesson.txt`). Beside the text, what makes the answer right is checked
 on the JSON, so that a golden file cannot be renewed into a wrong one.
 
-    tests/what_if.py ARCHWAY [--update] [NAME...]
+    tests/what_if.py ARCHWAY [--update] [NAME...]      ARCHWAY may be a command: "qemu-aarch64-static -L SYSROOT ARCHWAY"
 """
 import json, pathlib, shlex, subprocess, sys
 
@@ -84,7 +84,7 @@ SAYS = {
 
 def run(archway, folder, *more):
     words = shlex.split((folder / "run").read_text())
-    done = subprocess.run([archway, *words, *more], cwd=folder, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*shlex.split(archway), *words, *more], cwd=folder, capture_output=True, text=True, timeout=60)
     return done
 
 
