@@ -33,6 +33,7 @@ echo '{"web:1": {"platforms": ["linux/amd64", "linux/arm64"]}, "old:1": {"platfo
 says "all move" 0 'saves $42.05 a month (15.0 %)' "$archway" plan --images both.json aws.yaml --type m7g.xlarge
 says "Arm is dearer there" 1 'arm64 is dearer here: moving costs $14.58 a month more' plan gcp.yaml
 says "unknown prices are named" 1 'no known price: aws us-east-1 z99.huge (1 node)' plan odd.yaml
+says "and no saving is claimed" 1 "what it saves cannot be told" plan odd.yaml
 printf 'cloud,region,instance_type,usd_per_hour_on_demand\naws,us-east-1,z99.huge,3\n' >prices.csv
 says "prices of one's own" 0 '$2,190.00' plan odd.yaml --prices prices.csv
 sed 's/,3$/,cheap/' prices.csv >bad.csv

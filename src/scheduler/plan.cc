@@ -56,6 +56,8 @@ struct CandidateType {
   Machine machine;
   int64_t price = 0;
   bool priced = false;
+  // What choices go by: money, and among types without a price processors.
+  __int128_t rank(int64_t nodes) const { return static_cast<__int128_t>(priced ? price : machine.vcpu) * nodes; }
 };
 
 // Machines that only now and then have all of their processors; no like-for-like replacement for others.
@@ -80,6 +82,15 @@ Result<std::vector<CandidateType>> candidates(const PriceTable& prices, const Si
     auto machine = find_machine(price->type, prices);
     if (is_burstable(price->type) && !burstable) continue;
     if (machine && machine->architecture == options.architecture) found.push_back({*machine, price->on_demand, true});
+  }
+  // Without prices a plan still has nodes, and says that it has no bill.
+  std::set<std::string> seen;
+  for (const std::string& region : found.empty() ? prices.regions(site.cloud) : std::vector<std::string>()) {
+    for (const Price* price : prices.of_region(site.cloud, region)) {
+      auto machine = find_machine(price->type, prices);
+      if (!machine || machine->architecture != options.architecture || (is_burstable(price->type) && !burstable)) continue;
+      if (seen.insert(price->type).second) found.push_back({*machine, 0, false});
+    }
   }
   if (found.empty()) {
     std::string where = site.cloud.empty() && site.region.empty() ? "an unknown place" : site.cloud + " " + site.region;
@@ -314,7 +325,7 @@ class Planner {
     std::vector<Bound> bounds;
     for (const CandidateType& type : candidates_) {
       int64_t nodes = least_nodes(type, coming);
-      if (nodes > 0) bounds.push_back({&type, nodes, static_cast<__int128_t>(type.price) * nodes});
+      if (nodes > 0) bounds.push_back({&type, nodes, type.rank(nodes)});
     }
     // What has no price comes last: it is only used where nothing else is known.
     std::stable_sort(bounds.begin(), bounds.end(), [](const Bound& a, const Bound& b) {
@@ -328,7 +339,7 @@ class Planner {
     Trial best_trial;
     size_t trials = 0;
     for (const Bound& bound : bounds) {
-      auto cost = [&](const Trial& each, const Bound& of) { return static_cast<__int128_t>(of.type->price) * each.nodes; };
+      auto cost = [&](const Trial& each, const Bound& of) { return of.type->rank(each.nodes); };
       bool hopeless = best && best_trial.unplaced == 0 && (bound.cost > cost(best_trial, *best) || (best->type->priced && !bound.type->priced));
       if (hopeless || ++trials > kMostTrials) break;
       World world = world_without(leaving, coming, new_nodes, settled);
@@ -513,6 +524,8 @@ class Planner {
     plan_.notes.push_back("prices are lists' on-demand prices for machines alone, at " + std::to_string(kHoursPerMonth) +
                           " hours a month: no discounts, disks, traffic or licences; a processor of one kind does not do the same work as one of another");
     if (!plan_.today.complete()) plan_.notes.push_back("some of today's nodes have no known price; the bills leave them out, and so does the saving");
+    bool spot = std::any_of(plan_.today.lines.begin(), plan_.today.lines.end(), [](const BillLine& line) { return line.spot; });
+    if (spot) plan_.notes.push_back("some of today's nodes are spot machines; the new ones are counted on demand");
     size_t waiting = static_cast<size_t>(std::count_if(inventory_.pods.begin(), inventory_.pods.end(), [](const Pod& pod) { return pod.node_name.empty() && !pod.finished(); }));
     if (waiting > 0) plan_.notes.push_back(std::to_string(waiting) + " pods are pending today; those that can move count as pods to place, the others are left out");
   }

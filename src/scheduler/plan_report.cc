@@ -78,10 +78,10 @@ std::string verdict(const MigrationPlan& plan) {
   if (!anything) return "nothing can move now";
   std::string amount = "$" + usd(plan.saving() < 0 ? -plan.saving() : plan.saving()) + " a month";
   double part = plan.today.nano_per_month > 0 ? static_cast<double>(plan.saving()) / static_cast<double>(plan.today.nano_per_month) : 0;
-  std::string incomplete = plan.complete() ? "" : ", as far as prices are known";
-  if (plan.saving() > 0) return "saves " + amount + " (" + percent(part) + ")" + incomplete;
-  if (plan.saving() == 0) return "saves nothing" + incomplete;
-  return "arm64 is dearer here: moving costs " + amount + " more (" + percent(-part) + ")" + incomplete;
+  if (!plan.complete()) return "what it saves cannot be told: prices are missing";
+  if (plan.saving() > 0) return "saves " + amount + " (" + percent(part) + ")";
+  if (plan.saving() == 0) return "saves nothing";
+  return "arm64 is dearer here: moving costs " + amount + " more (" + percent(-part) + ")";
 }
 
 std::string bill_text(const char* title, const Bill& bill) {
@@ -157,8 +157,8 @@ Json plan_json(const MigrationPlan& plan) {
   }
   for (const Problem& problem : plan.problems) problems.push(Json::object({{"object", problem.object}, {"message", problem.message}}));
   Json json = Json::object({{"verdict", verdict(plan)}, {"workloads", workloads_json(plan.workloads)}, {"daemonSets", workloads_json(plan.daemons)}, {"today", bill_json(plan.today)},
-                            {"tomorrow", bill_json(plan.tomorrow)}, {"savingUsdPerMonth", usd_number(plan.saving())}, {"tidiedWithoutMovingUsdPerMonth", usd_number(plan.tidied)}});
-  if (plan.blocked_saving) json.set("blockedImagesSavingUsdPerMonth", usd_number(*plan.blocked_saving));
+                            {"tomorrow", bill_json(plan.tomorrow)}, {"savingUsdPerMonth", plan.complete() ? Json(usd_number(plan.saving())) : Json()}, {"tidiedWithoutMovingUsdPerMonth", usd_number(plan.tidied)}});
+  if (plan.blocked_saving && plan.complete()) json.set("blockedImagesSavingUsdPerMonth", usd_number(*plan.blocked_saving));
   json.set("nodeGroups", std::move(groups));
   json.set("removedNodes", Json(plan.removed_nodes));
   json.set("pairs", std::move(pairs));
@@ -184,9 +184,12 @@ std::string plan_text(const MigrationPlan& plan) {
   for (const std::string& pod : plan.unplaced) text += "without a place: " + pod + "\n";
   for (const Problem& problem : plan.problems) text += "problem: " + problem.object + ": " + problem.message + "\n";
   for (const std::string& type : plan.today.unpriced) text += "no known price: " + type + "\n";
+  for (const std::string& type : plan.tomorrow.unpriced) {
+    if (std::find(plan.today.unpriced.begin(), plan.today.unpriced.end(), type) == plan.today.unpriced.end()) text += "no known price: " + type + "\n";
+  }
   for (const std::string& note : plan.notes) text += "note: " + note + "\n";
   if (plan.tidied < plan.today.nano_per_month) text += "without moving anything, emptying what could be emptied would save $" + usd(plan.today.nano_per_month - plan.tidied) + " a month of that\n";
-  if (plan.blocked_saving && *plan.blocked_saving > 0) text += "images in the way hold back another $" + usd(*plan.blocked_saving) + " a month\n";
+  if (plan.blocked_saving && plan.complete() && *plan.blocked_saving > 0) text += "images in the way hold back another $" + usd(*plan.blocked_saving) + " a month\n";
   return text + verdict(plan) + "\n";
 }
 
