@@ -140,11 +140,11 @@ void Running::follow_certificate(std::stop_token stop) {
 }
 
 Result<void> Running::write_certificate(const ServingCertificate& certificate) {
-  const std::string& folder = options_.certificate->folder;
-  TRY(make_directories(folder, 0700));
+  const ClusterCertificate& where = *options_.certificate;
+  for (const std::string* file : {&where.key_file, &where.cert_file}) TRY(make_directories(file->substr(0, file->rfind('/') + 1), 0700));
   // The key first: a server that reads between the two finds a pair that does not fit, and keeps the old one.
-  TRY(write_file_atomic(folder + "/tls.key", certificate.key_pem, 0600));
-  return write_file_atomic(folder + "/tls.crt", certificate.cert_pem, 0644);
+  TRY(write_file_atomic(where.key_file, certificate.key_pem, 0600));
+  return write_file_atomic(where.cert_file, certificate.cert_pem, 0644);
 }
 
 void add_metric(std::string& text, const std::string& name, const char* type, const std::string& help, const std::vector<std::pair<std::string, double>>& values) {

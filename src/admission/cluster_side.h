@@ -21,7 +21,7 @@ namespace archway::admission {
 struct ClusterCertificate {
   std::string secret, webhook;      // names of the Secret and of the MutatingWebhookConfiguration
   std::vector<std::string> names;   // it is called by
-  std::string folder;               // tls.crt and tls.key are written here, for the server; private to this process
+  std::string cert_file, key_file;  // written for the server, in a folder that is private to this process
   std::function<void()> changed = {};  // they have been written anew
 };
 

@@ -1,7 +1,6 @@
 #include "admission/credential_provider.h"
 
 #include <algorithm>
-#include <mutex>
 
 #include "base/log.h"
 #include "base/process.h"
@@ -15,6 +14,7 @@ namespace {
 using CacheKey = ProviderAnswer::CacheKey;
 
 inline constexpr size_t kMaxShownError = 300;
+inline constexpr size_t kMaxPending = 1000;
 
 std::string cache_key(size_t provider, CacheKey kind, const Reference& image) {
   std::string prefix = std::to_string(provider) + "\n";
@@ -93,13 +93,48 @@ std::vector<ProviderAnswer::Auth> CredentialProviders::ask(size_t index, const s
   return answer->auth;
 }
 
+CredentialProviders::~CredentialProviders() { ending_.request_stop(); }
+
+bool CredentialProviders::matches(size_t provider, const std::string& name) const {
+  const auto& patterns = providers_[provider].match_images;
+  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) { return image_matches(pattern, name); });
+}
+
+std::vector<std::string> CredentialProviders::docker_configs_until(const std::string& image, std::chrono::steady_clock::time_point deadline) {
+  auto reference = Reference::parse(image);
+  if (!reference.ok()) return {};
+  bool known = true;
+  for (size_t i = 0; i < providers_.size(); i++) known &= !matches(i, reference->name()) || cached(i, image).has_value();
+  if (known) return docker_configs_for(image);
+  auto coming = ask_in_background(image, reference->name());
+  if (!coming.valid() || coming.wait_until(deadline) != std::future_status::ready) return {};
+  return coming.get();
+}
+
+// Whoever asks of the same repository meanwhile gets the same answer.
+std::shared_future<std::vector<std::string>> CredentialProviders::ask_in_background(const std::string& image, const std::string& name) {
+  auto answer = std::make_shared<std::promise<std::vector<std::string>>>();
+  std::shared_future<std::vector<std::string>> coming = answer->get_future().share();
+  {
+    auto state = state_.lock();
+    auto under_way = state->pending.find(name);
+    if (under_way != state->pending.end()) return under_way->second;
+    if (state->pending.size() >= kMaxPending) return {};
+    state->pending.emplace(name, coming);
+  }
+  background_.submit([this, image, name, answer] {
+    answer->set_value(docker_configs_for(image, ending_.get_token()));
+    state_.lock()->pending.erase(name);
+  });
+  return coming;
+}
+
 std::vector<std::string> CredentialProviders::docker_configs_for(const std::string& image, std::stop_token stop) {
   auto reference = Reference::parse(image);
   if (!reference.ok()) return {};
   std::vector<ProviderAnswer::Auth> matching;
   for (size_t i = 0; i < providers_.size(); i++) {
-    const auto& patterns = providers_[i].match_images;
-    if (std::none_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) { return image_matches(pattern, reference->name()); })) continue;
+    if (!matches(i, reference->name())) continue;
     // As the kubelet: without tag and digest, since the answer may be kept for all of them.
     for (ProviderAnswer::Auth& auth : ask(i, reference->name(), stop)) {
       if (image_matches(auth.pattern, reference->name())) matching.push_back(std::move(auth));

@@ -2,8 +2,10 @@
 
 #include <chrono>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -13,6 +15,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/sync.h"
+#include "base/thread_pool.h"
 
 // Credentials as the node has them: the kubelet's credential provider plugins (KEP-2133), by its own configuration file
 // (CredentialProviderConfig, --image-credential-provider-config) and its exec protocol (credentialprovider.kubelet.k8s.io).
@@ -68,9 +71,12 @@ struct CredentialProvidersOptions {
 class CredentialProviders {
  public:
   CredentialProviders(std::vector<CredentialProvider> providers, CredentialProvidersOptions options);
+  ~CredentialProviders();
   // Docker config documents for a Keychain, each with one entry: the host of `image`. Most specific key first. Plugins that fail are
   // logged and passed over.
   std::vector<std::string> docker_configs_for(const std::string& image, std::stop_token stop = {});
+  // The same, waiting no longer than that; a plugin that is slower goes on, and its answer is there for the next one.
+  std::vector<std::string> docker_configs_until(const std::string& image, std::chrono::steady_clock::time_point deadline);
   bool empty() const { return providers_.empty(); }
 
  private:
@@ -81,7 +87,10 @@ class CredentialProviders {
   struct State {
     std::map<std::string, Cached> cache;  // provider, kind of key, key
     std::map<std::string, std::shared_ptr<std::mutex>> asking;
+    std::map<std::string, std::shared_future<std::vector<std::string>>> pending;  // by repository: asked in the background
   };
+  std::shared_future<std::vector<std::string>> ask_in_background(const std::string& image, const std::string& name);
+  bool matches(size_t provider, const std::string& name) const;
   std::optional<Cached> cached(size_t provider, const std::string& image);
   std::vector<ProviderAnswer::Auth> ask(size_t provider, const std::string& image, std::stop_token stop);
   Result<std::string> run(const CredentialProvider& provider, const std::string& request, std::stop_token stop) const;
@@ -89,6 +98,8 @@ class CredentialProviders {
   std::vector<CredentialProvider> providers_;
   CredentialProvidersOptions options_;
   Sync<State> state_;
+  std::stop_source ending_;
+  ThreadPool background_{4};  // last: its tasks use the others
 };
 
 }  // namespace archway::admission

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "base/fd.h"
 #include "base/text.h"
 
@@ -170,6 +172,24 @@ TEST_F(ProvidersTest, AFailureIsNoCredentialAndIsTriedAgain) {
   EXPECT_TRUE(all.docker_configs_for("a.example.org/app").empty());
   reply_ = reply("Image");
   EXPECT_EQ(all.docker_configs_for("a.example.org/app").size(), 1u);
+}
+
+TEST_F(ProvidersTest, ASlowPluginIsNotWaitedForAndItsAnswerIsKept) {
+  std::promise<void> go, done;
+  CredentialProvider provider;
+  provider.match_images = {"a.example.org"};
+  provider.api_version = kV1;
+  CredentialProvidersOptions options;
+  options.run = [&](const CredentialProvider&, const std::string&, std::stop_token) -> Result<std::string> {
+    go.get_future().wait();
+    done.set_value();
+    return answer(R"("cacheKeyType":"Global","cacheDuration":"1h","auth":{"a.example.org":{"username":"u","password":"p"}})");
+  };
+  CredentialProviders all({provider}, options);
+  EXPECT_TRUE(all.docker_configs_until("a.example.org/app", std::chrono::steady_clock::now()).empty());
+  go.set_value();
+  done.get_future().wait();
+  EXPECT_EQ(all.docker_configs_until("a.example.org/app", std::chrono::steady_clock::now() + std::chrono::hours(1)).size(), 1u);
 }
 
 TEST(Providers, RunAProgramByTheProtocol) {

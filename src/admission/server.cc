@@ -54,7 +54,7 @@ class Webhook final : public WebhookServer {
 
   Result<void> run();
   uint16_t port() const override { return http_->port(); }
-  std::string metrics_text() const override { return metrics_.text(options_.lookup->counters()); }
+  std::string metrics_text() const override { return metrics_.text(options_.lookup->counters()) + (options_.more_metrics ? options_.more_metrics() : ""); }
   Result<void> reload_certificate() override;
 
   std::unique_ptr<RequestHandler> route(const ServerRequest& request);

@@ -32,6 +32,7 @@ struct WebhookOptions {
   std::function<void(std::string_view)> log = {};  // a JSON object per line: reviews that were not simply let through, and what else happens
   bool log_all = false;                            // those that were, too
   std::function<bool()> ready = {};                // besides ourselves
+  std::function<std::string()> more_metrics = {};  // appended to ours
 };
 
 // Ends when destroyed: takes no more connections, answers what is in flight.

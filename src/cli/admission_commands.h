@@ -9,6 +9,7 @@ namespace archway::cli {
 Command admission_review_command();
 Command admission_explain_command();
 Command admission_serve_command();
+Command admission_manifests_command();
 
 // Flags of all three: what the cluster's owner wants.
 std::vector<Flag> admission_policy_flags();

@@ -1,6 +1,7 @@
 #include "admission/pull_keychains.h"
 #include "admission/server.h"
 #include "base/text.h"
+#include "cli/admission_cluster.h"
 #include "cli/admission_commands.h"
 #include "cli/image_lookup.h"
 #include "cli/listen.h"
@@ -93,6 +94,7 @@ Result<int> serve(const Arguments& arguments, const Context& context) {
   options.log_all = log == "all";
   if (log != "none") options.log = [&context](std::string_view line) { context.err(std::string(line) + "\n"); };
   raise_descriptor_limit();
+  auto side = TRY(start_cluster_side(arguments, context, cluster, options));
   bool tls = !options.http.tls_cert_file.empty();
   auto server = TRY(WebhookServer::start(std::move(options)));
   std::string url = std::string(tls ? "https" : "http") + "://" + (address.host.find(':') == std::string::npos ? address.host : "[" + address.host + "]") + ":" + std::to_string(server->port());
@@ -115,6 +117,7 @@ Command admission_serve_command() {
       "  archway admission serve --listen :8443 --tls-cert-file tls.crt --tls-private-key-file tls.key --tolerate arch=arm64:NoSchedule";
   command.flags = admission_policy_flags();
   for (Flag& flag : lookup_flags()) command.flags.push_back(std::move(flag));
+  for (Flag& flag : cluster_side_flags()) command.flags.push_back(std::move(flag));
   for (Flag flag : {Flag{"listen", 0, Flag::Kind::One, "HOST:PORT", "where to listen (:8443); port 0 takes a free one"},
                     Flag{"tls-cert-file", 0, Flag::Kind::One, "FILE", "certificate chain, PEM"},
                     Flag{"tls-private-key-file", 0, Flag::Kind::One, "FILE", "its private key, PEM"},

@@ -25,7 +25,7 @@ std::vector<Command> commands() {
           login_command(),  logout_command(),       registry_serve_command(), cache_du_command(), cache_prune_command(), doctor_command(),
           simulate_command(), explain_pod_command(), autoscaler_lint_command(), autoscaler_simulate_command(), autoscaler_config_command(),
           plan_command(),
-          admission_review_command(), admission_explain_command(), admission_serve_command(),
+          admission_review_command(), admission_explain_command(), admission_serve_command(), admission_manifests_command(),
           audit_command(), fix_command(),
           catalog_list_command(), catalog_show_command(), catalog_search_command(), catalog_check_command()};
 }
