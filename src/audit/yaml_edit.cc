@@ -68,7 +68,21 @@ class Editor {
     return replace(node, want, slot);
   }
 
-  std::vector<Edit> take() { return std::move(edits_); }
+  // What is added behind a line that goes is added behind the line before: both are in the collection that it is added to.
+  std::vector<Edit> take() {
+    std::map<size_t, size_t> removed;  // whole lines: begin to end
+    for (const Edit& edit : edits_) {
+      if (edit.replacement.empty() && edit.begin < edit.end && line_begin(text_, edit.begin) == edit.begin) removed[edit.begin] = edit.end;
+    }
+    for (Edit& edit : edits_) {
+      while (edit.begin == edit.end) {
+        auto at = removed.lower_bound(edit.begin);
+        if (at == removed.begin() || (--at)->second <= edit.begin || at->first == 0) break;
+        edit.begin = edit.end = line_end(text_, line_begin(text_, at->first - 1));
+      }
+    }
+    return std::move(edits_);
+  }
 
  private:
   Error cannot(const YamlNode& node, const std::string& what) const {

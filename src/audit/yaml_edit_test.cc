@@ -118,6 +118,15 @@ TEST(YamlEdit, AddsAndRemovesItems) {
   EXPECT_EQ(edited("a:\n-   x\n-   q", items({"x", "q", "z"})), "a:\n-   x\n-   q\n-   z");
 }
 
+TEST(YamlEdit, AddsBehindLinesThatGo) {
+  auto change = [](Json& v) {
+    at(v, {"a", "b"}) = Json(std::vector<std::string>{"x"});
+    v.set("c", 1);
+  };
+  EXPECT_EQ(edited("a:\n  b:\n  - x\n  - p\n  - q\n\n# end\n", change), "a:\n  b:\n  - x\nc: 1\n\n# end\n");
+  EXPECT_EQ(edited("a:\r\n  b:\r\n  - x\r\n  - p", change), "a:\r\n  b:\r\n  - x\r\nc: 1");
+}
+
 TEST(YamlEdit, MeetsItemsByTheirNames) {
   std::string_view text = "- name: a\n  image: x\n- name: b\n  image: y\n- name: c\n  image: z\n";
   auto change = [](Json& v) {
