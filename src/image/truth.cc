@@ -83,7 +83,10 @@ const ImageTruth* ImageTruths::find(std::string_view reference) const {
   for (std::string text : {wanted->str(), wanted->familiar()}) {
     if (auto found = images.find(text); found != images.end()) return &found->second;
   }
+  // All spellings of a name end its path alike; parsing every other text would take a hundred times as long.
+  std::string leaf = wanted->repository().substr(wanted->repository().rfind('/') + 1);
   for (const auto& [text, truth] : images) {
+    if (text.find(leaf) == std::string::npos) continue;
     auto known = Reference::parse(text);
     if (known.ok() && *known == *wanted) return &truth;
   }

@@ -7,22 +7,50 @@
 namespace archway {
 namespace {
 
+inline constexpr int kSilenceAfter = 8;
+inline constexpr std::chrono::seconds kSilencePause{10};
+inline constexpr size_t kMaxSilent = 4096;
 inline constexpr size_t kHashLength = 32;  // hex digits: enough that two credentials never meet
 
-// Counts requests, and gives each a time by which its answer must have come.
+// Counts requests, gives each a time by which its answer must have come, and stops knocking where nobody answers: a machine that
+// drops packets costs a time-out per request, and a list may have a thousand images of it.
 class MeasuredHttp final : public HttpClient {
  public:
   MeasuredHttp(std::shared_ptr<HttpClient> inner, std::shared_ptr<std::atomic<uint64_t>> count, std::optional<std::chrono::milliseconds> timeout)
       : inner_(std::move(inner)), count_(std::move(count)), timeout_(timeout) {}
   Result<std::unique_ptr<HttpResponse>> send(const HttpRequest& request, std::stop_token stop) override {
+    std::string origin = request.url.origin();
+    if (timeout_ && is_silent(origin)) return Error{Code::Unavailable, origin + " has not answered " + std::to_string(kSilenceAfter) + " times in a row, and is left alone for a moment"};
     ++*count_;
-    if (!timeout_ || request.timeout) return inner_->send(request, std::move(stop));
     HttpRequest limited = request;
-    limited.timeout = timeout_;
-    return inner_->send(limited, std::move(stop));
+    if (timeout_ && !request.timeout) limited.timeout = timeout_;
+    auto response = inner_->send(limited, std::move(stop));
+    note(origin, response.ok() || response.error().code != Code::Unavailable);
+    return response;
   }
 
  private:
+  struct Silence {
+    int times = 0;
+    std::chrono::steady_clock::time_point until = {};
+  };
+  bool is_silent(const std::string& origin) {
+    auto silent = silent_.lock();
+    auto found = silent->find(origin);
+    return found != silent->end() && found->second.until > std::chrono::steady_clock::now();
+  }
+  void note(const std::string& origin, bool answered) {
+    auto silent = silent_.lock();
+    if (answered) {
+      silent->erase(origin);
+      return;
+    }
+    if (silent->size() >= kMaxSilent) silent->clear();
+    Silence& silence = (*silent)[origin];
+    if (++silence.times >= kSilenceAfter) silence.until = std::chrono::steady_clock::now() + kSilencePause;
+  }
+
+  Sync<std::map<std::string, Silence>> silent_;
   std::shared_ptr<HttpClient> inner_;
   std::shared_ptr<std::atomic<uint64_t>> count_;
   std::optional<std::chrono::milliseconds> timeout_;

@@ -573,6 +573,25 @@ TEST(ImageLookup, ASlowHostDoesNotHoldUpAnother) {
   go.count_down();
 }
 
+TEST(ImageLookup, StopsKnockingWhereNobodyAnswers) {
+  TinyRegistry registry;
+  std::string dead;
+  {
+    TinyRegistry gone;
+    dead = gone.host();
+  }
+  auto options = options_for(registry);
+  options.registry.plain_http.insert(dead);
+  options.max_in_flight_per_host = 1;
+  auto lookup = *ImageLookup::open(options);
+  std::vector<std::string> names;
+  for (int i = 0; i < 30; ++i) names.push_back(dead + "/a" + std::to_string(i) + ":1");
+  for (const auto& result : lookup->look_up_all(names)) EXPECT_EQ(result.error().code, Code::Unavailable);
+  EXPECT_LT(lookup->counters().registry_requests, 30u) << "not even once for each";
+  registry.tag_lone("a:1", "arm64");
+  EXPECT_TRUE(lookup->look_up(registry.host() + "/a:1").ok()) << "others are asked as ever";
+}
+
 TEST(ImageLookup, ComesBackWhenTheRegistrySaysSo) {
   std::atomic<int> count{0};
   TinyRegistry registry([&](const RawRequest&) { return count++ == 0 ? RawServer::reply(429, "Retry-After: 1\r\n") : std::string(); });
