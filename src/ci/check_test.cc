@@ -125,6 +125,14 @@ TEST(CheckGitHub, WantsAnEmulatorWhereTheMachineIsAnothers) {
   EXPECT_FALSE(has(rules(System::GitHub, text("ubuntu-24.04", "      - uses: docker/setup-qemu-action@v3\n", "linux/amd64,linux/arm64")), "ci-no-emulator"));
 }
 
+TEST(Check, KnowsBuildersWithMachinesOfTheirOwn) {
+  auto text = [](std::string_view create) { return "a: {script: ['docker buildx create " + std::string(create) + "', 'docker buildx build --platform linux/amd64,linux/arm64 -t a:1 --push .']}\n"; };
+  EXPECT_TRUE(has(rules(System::GitLab, text("--use")), "ci-no-emulator"));
+  EXPECT_FALSE(has(rules(System::GitLab, text("--append ssh://arm.example.com")), "ci-no-emulator"));
+  EXPECT_FALSE(has(rules(System::GitLab, text("--driver cloud team/builder")), "ci-no-emulator"));
+  EXPECT_FALSE(has(rules(System::GitLab, text("--driver=kubernetes")), "ci-no-emulator"));
+}
+
 TEST(CheckGitHub, KnowsWhereSeveralPlatformsCanBeLoaded) {
   auto text = [](std::string_view setup) {
     return "on: push\njobs:\n  b:\n    runs-on: ubuntu-24.04\n    steps:\n" + std::string(setup) +

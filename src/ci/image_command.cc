@@ -144,6 +144,18 @@ std::vector<ImageCommand> image_commands(const std::vector<ShellCommand>& comman
   return found;
 }
 
+bool sets_up_other_platforms(const ImageCommand& command) {
+  if (command.kind == ImageCommand::Kind::Emulator) return true;
+  if (command.kind != ImageCommand::Kind::CreateBuilder) return false;
+  if (command.has_word("--append") || command.has_word("ssh://")) return true;
+  for (size_t i = 0; i < command.words.size(); ++i) {
+    std::string_view word = command.words[i];
+    std::string_view driver = word == "--driver" && i + 1 < command.words.size() ? std::string_view(command.words[i + 1]) : word.starts_with("--driver=") ? word.substr(9) : std::string_view();
+    if (driver == "cloud" || driver == "remote" || driver == "kubernetes") return true;
+  }
+  return false;
+}
+
 bool has_tag(std::string_view reference) {
   if (reference.find('@') != reference.npos) return true;
   std::string_view name = reference;

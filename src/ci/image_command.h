@@ -36,6 +36,9 @@ std::optional<ImageCommand> image_command(const ShellCommand& command);
 // Of a list of commands, and of the commands in `sh -c "..."` and in what `docker run` starts.
 std::vector<ImageCommand> image_commands(const std::vector<ShellCommand>& commands);
 
+// After this, programs of other processors run: under an emulator, or on another machine that the builder has.
+bool sets_up_other_platforms(const ImageCommand& command);
+
 // "registry/app:1" and "app@sha256:..." have one, "registry:5000/app" and "$IMAGE" do not; "$IMAGE:$TAG" has.
 bool has_tag(std::string_view reference);
 // Whether a platform, as written, is of this architecture: "linux/arm64", "arm64/v8", "linux/aarch64".

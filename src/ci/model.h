@@ -36,7 +36,7 @@ struct Job {
   std::vector<ShellCommand> commands;       // all of its commands; line: of the file
   // Processors of its machines: of all of a matrix. Empty where that is not known.
   std::set<std::string> architectures;
-  bool emulator = false;                    // something registers one
+  bool emulator = false;                    // something registers one, or gives the builder another machine
   std::optional<PlacedText> client;         // the image that it runs in
   std::vector<PlacedText> services;
   std::map<std::string, std::string, std::less<>> variables;

@@ -31,7 +31,7 @@ constexpr std::string_view kTekton =
 // What generated files name. The binfmt image's newer QEMU crashed at random on GitHub's runners (runner-images 11471).
 constexpr std::string_view kDocker = "28", kBuildKit = "0.22.0", kBinfmt = "tonistiigi/binfmt:qemu-v8.1.5";
 // What archway needs of Debian 12: to run, and to build.
-constexpr std::string_view kLibraries = "libboost-json1.81.0 libcurl4 libisal2 libmicrohttpd12 libsqlite3-0 libyaml-0-2";
+constexpr std::string_view kLibraries = "libboost-json1.81.0 libcurl4 libisal2 libmicrohttpd12 libre2-9 libsqlite3-0 libyaml-0-2";
 constexpr std::string_view kBuilderPackages = "crun qemu-user-static uidmap";
 
 std::string_view template_of(System system) {

@@ -138,6 +138,9 @@ class GitHubReader {
     std::string action(cut(uses->text, '@').first);
     const YamlNode* with = yaml_.find(&step, "with");
     if (action == "docker/setup-qemu-action") job.emulator = true;
+    std::string driver = yaml_.text(with, "driver");
+    bool other_machines = driver == "cloud" || driver == "remote" || driver == "kubernetes" || yaml_.find(with, "append");
+    if (action == "docker/setup-buildx-action" && other_machines) job.emulator = true;
     if (action == "docker/setup-docker-action") classic_store_ = false;
     if (action == "docker/build-push-action") build_action(job_node, step, *uses, with, job);
     if (action == "docker/login-action") login_action(job_node, *uses, with, job);

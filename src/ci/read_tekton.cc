@@ -54,7 +54,7 @@ class TektonReader {
       command.words = std::move(words);
       command.line = place.line;
       for (ImageCommand& image : image_commands({command})) {
-        job.emulator = job.emulator || image.kind == ImageCommand::Kind::Emulator;
+        job.emulator = job.emulator || sets_up_other_platforms(image);
         job.images.push_back({std::move(image), place});
       }
     });

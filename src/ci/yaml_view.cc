@@ -83,7 +83,7 @@ void add_script(std::string_view script, uint32_t line, uint32_t column, bool li
   auto placed = [&](uint32_t within) { return lines_are_the_files ? line + within : line; };
   for (ImageCommand& image : images) {
     if (job.images.size() >= kMaxCommands) break;
-    job.emulator = job.emulator || image.kind == ImageCommand::Kind::Emulator;
+    job.emulator = job.emulator || sets_up_other_platforms(image);
     Place place{placed(image.line), column};
     job.images.push_back({std::move(image), place});
   }

@@ -11,6 +11,7 @@
 #include "cli/admission_commands.h"
 #include "cli/audit_commands.h"
 #include "cli/catalog_commands.h"
+#include "cli/ci_commands.h"
 #include "cli/command.h"
 #include "cli/parse.h"
 #include "cli/place_commands.h"
@@ -27,7 +28,8 @@ std::vector<Command> commands() {
           plan_command(),
           admission_review_command(), admission_explain_command(), admission_serve_command(), admission_manifests_command(),
           audit_command(), fix_command(),
-          catalog_list_command(), catalog_show_command(), catalog_search_command(), catalog_check_command()};
+          catalog_list_command(), catalog_show_command(), catalog_search_command(), catalog_check_command(),
+          ci_command("gitlab"), ci_command("github"), ci_command("codebuild"), ci_command("jenkins"), ci_command("circleci"), ci_command("tekton"), ci_check_command()};
 }
 
 // Longest name that the words begin with: "registry serve" before "registry".
