@@ -169,7 +169,7 @@ std::string Run::places_per_image() const {
 }
 
 Decision Run::conflict(std::string text) {
-  if (policy_.on_conflict == Policy::OnConflict::Deny && policy_.mode == Policy::Mode::Enforce) {
+  if (policy_.on_conflict == Policy::OnConflict::Deny && policy_.mode == Policy::Mode::Enforce && subject_.may_refuse) {
     decision_.refusal = cut_to("archway: " + text, 2000);
     decision_.patch = Json::array();
     return finish(Outcome::Refused, std::move(text));

@@ -24,6 +24,8 @@ struct Subject {
     Nothing,    // the API server or the kubelet would refuse it; only a warning or a refusal is left
   } change = Change::Anything;
   std::string why_nothing = {};   // "spec.nodeName is set"
+  // False for an update that brings nothing new: refusing it would only keep a gate from being lifted, or a label from being set.
+  bool may_refuse = true;
   // Ephemeral containers: the images that are new. Others are not to blame now.
   std::vector<std::string> new_images = {};
 };

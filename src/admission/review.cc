@@ -100,7 +100,10 @@ class Planner {
       return unchangeable(std::move(subject), "the pod is placed already");
     }
     if (!spec["nodeName"].string().empty()) return unchangeable(std::move(subject), "spec.nodeName is set");
-    if (updates()) subject.change = Subject::Change::Narrow;
+    if (updates()) {
+      subject.change = Subject::Change::Narrow;
+      subject.may_refuse = !(image_list(old) == image_list(spec));
+    }
     return with_images(std::move(subject));
   }
 

@@ -146,6 +146,15 @@ TEST(Review, KnowsWhatMayStillChange) {
   EXPECT_EQ(answer(review("", "Pod", "CREATE", bound)).decision.patch.size(), 0u);
 }
 
+TEST(Review, LetsAGateBeLiftedWhateverTheImagesAre) {
+  std::string pod = R"({"metadata":{},"spec":{"containers":[{"image":"amd"},{"image":"arm"}]}})";
+  std::string gated = replace_all(pod, "\"spec\":{", R"("spec":{"schedulingGates":[{"name":"g"}],)");
+  Answer got = answer(review("", "Pod", "UPDATE", pod, gated), {.on_conflict = Policy::OnConflict::Deny});
+  EXPECT_TRUE(got.response["allowed"].boolean());
+  EXPECT_EQ(got.decision.warnings.size(), 1u);
+  EXPECT_FALSE(answer(review("", "Pod", "CREATE", gated), {.on_conflict = Policy::OnConflict::Deny}).response["allowed"].boolean(true));
+}
+
 TEST(Review, LooksAtNewEphemeralContainers) {
   std::string old = R"({"metadata":{},"spec":{"containers":[{"name":"c","image":"arm"}]}})";
   std::string with = R"({"metadata":{},"spec":{"containers":[{"name":"c","image":"arm"}],"ephemeralContainers":[{"name":"d","image":"amd"}]}})";

@@ -24,7 +24,7 @@ struct WebhookOptions {
   std::shared_ptr<ImageLookup> lookup = {};
   // How long a review may wait for registries, where the API server's own timeout (the query's "timeout") does not say less: half of that
   // is ours at most.
-  std::chrono::milliseconds deadline = std::chrono::milliseconds(2500);
+  std::chrono::milliseconds deadline = std::chrono::milliseconds(1800);
   // The credentials that the node would pull with. Empty: none but the look-up's own. It has to keep what it learns, and the deadline.
   std::function<Keychain(const ReviewRequest&, const Json& pod_spec, std::chrono::steady_clock::time_point deadline)> keychain = {};
   // How often the certificate's files are looked at.
