@@ -121,6 +121,7 @@ Result<std::unique_ptr<LookupStore>> LookupStore::open(const std::string& folder
       bool ours = version == 0 || version == kSchemaVersion;
       // Synced at checkpoints only: a power cut may lose the last answers, never the file.
       bool ready = ours && state->run("PRAGMA journal_mode=WAL") && state->run("PRAGMA synchronous=NORMAL") &&
+                   state->run("PRAGMA wal_autocheckpoint=8000") &&  // 32 MB: each checkpoint waits for the disk
                    (version == kSchemaVersion || state->run(("BEGIN IMMEDIATE;" + std::string(kSchema) + "PRAGMA user_version=" + std::to_string(kSchemaVersion) + ";COMMIT").c_str()));
       if (ready) {
         Use salt(state->prepare("SELECT salt FROM salt"));
