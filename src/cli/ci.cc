@@ -94,7 +94,8 @@ Result<int> check_files(const std::vector<std::string>& paths, std::optional<Sys
     Json summary = Json::object({{"errors", errors}, {"warnings", warnings}, {"notes", notes}});
     context.out(to_json(Json::object({{"files", std::move(list)}, {"summary", std::move(summary)}}), {.indent = 2}) + "\n");
   } else {
-    context.out(text + std::to_string(errors) + " errors, " + std::to_string(warnings) + " warnings, " + std::to_string(notes) + " notes\n");
+    auto counted = [](size_t count, const char* what) { return std::to_string(count) + " " + what + (count == 1 ? "" : "s"); };
+    context.out(text + counted(errors, "error") + ", " + counted(warnings, "warning") + ", " + counted(notes, "note") + "\n");
   }
   return errors + warnings > 0 ? kFoundProblems : kOk;
 }
