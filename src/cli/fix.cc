@@ -271,7 +271,7 @@ void complain(const std::vector<FileFix>& fixes, const Found& found, const Conte
     }
   }
   for (const audit::Unseen& each : found.unseen) context.err("not looked at: " + each.what + ": " + each.why + "\n");
-  if (found.without_remedy > 0) context.err(std::to_string(found.without_remedy) + " findings have no edit that cures them; archway audit tells what to do\n");
+  if (found.without_remedy > 0) context.err(std::to_string(found.without_remedy) + (found.without_remedy == 1 ? " finding has" : " findings have") + " no edit as a cure; archway audit tells what to do\n");
 }
 
 void show(const std::vector<FileFix>& fixes, const Found& found, const Plan& plan, const Context& context) {
