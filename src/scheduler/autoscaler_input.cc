@@ -63,7 +63,7 @@ void AutoscalerInput::add(const Json& document, const YamlMarks* marks, const st
 
 void AutoscalerInput::add_object(const Marked& object, const std::string& kind) {
   // A patch, or a part of something: nothing to say about it.
-  if (kind.empty() && !object->has("metadata")) return;
+  if (kind.empty() && !object->has("metadata")) return read_patch(object);
   if (!kind.empty()) ++understood;
   const Json& metadata = object["metadata"].json();
   if (kind == "ConfigMap") {
@@ -127,6 +127,18 @@ void AutoscalerInput::read_config_map(const Marked& object) {
   // A block's text begins on the line below its "|".
   if (seen.priorities && seen.data_place.line > 0 && is_block(value)) ++seen.data_place.line;
   config_maps.push_back(std::move(seen));
+}
+
+// A patch of a workload: what it makes it tolerate must be tolerations.
+void AutoscalerInput::read_patch(const Marked& object) {
+  Marked spec = object["spec"]["template"]["spec"];
+  if (!spec->is_object()) return;
+  ++understood;
+  Marked tolerations = spec["tolerations"];
+  for (size_t i = 0; i < tolerations.size() && tolerations->is_array(); ++i) {
+    auto toleration = kube::read_toleration(tolerations.item(i).json());
+    if (!toleration.ok()) problems.push_back({tolerations.item(i).place(), "tolerations[" + std::to_string(i) + "]: " + toleration.error().message});
+  }
 }
 
 // User data of Amazon Linux 2023: the taints that nodes register with are among the kubelet's flags.

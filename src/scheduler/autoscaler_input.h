@@ -63,6 +63,7 @@ struct AutoscalerInput {
   std::string_view text_;  // while a document is being added
   void read_autoscaler(const Marked& object);
   void read_node_config(const Marked& object);
+  void read_patch(const Marked& object);
   void merge_tags();
 };
 

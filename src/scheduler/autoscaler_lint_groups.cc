@@ -158,6 +158,12 @@ class GroupLint {
 
   // eksctl says what nodes get. From zero the autoscaler sees only tags, except for managed groups, which it asks the EKS API about.
   void template_against_declared() {
+    for (const kube::Taint& taint : group_.boot_taints) {
+      bool known = std::find(tags_.taints.begin(), tags_.taints.end(), taint) != tags_.taints.end() || std::find(group_.taints.begin(), group_.taints.end(), taint) != group_.taints.end();
+      if (known || group_.min > 0) continue;
+      find(Severity::Error, "template-taint-missing", "its nodes register with the taint " + taint.str() + " by their boot command, which no API tells of: at zero the autoscaler starts nodes for pods that cannot run there",
+           "declare it under taints, or add the tag " + tag_of(taint) + " to the Auto Scaling Group");
+    }
     if (group_.form != GroupForm::Eksctl || group_.min > 0) return;
     if (!group_.propagates_tags) {
       for (const kube::Taint& taint : group_.taints) {
@@ -174,6 +180,7 @@ class GroupLint {
     }
     for (const kube::Taint& taint : tags_.taints) {
       if (std::find(group_.taints.begin(), group_.taints.end(), taint) != group_.taints.end()) continue;
+      if (std::find(group_.boot_taints.begin(), group_.boot_taints.end(), taint) != group_.boot_taints.end()) continue;
       find(Severity::Error, "template-taint-extra", "its tags promise the taint " + taint.str() + ", which its nodes do not register with", "add it to taints, or remove the tag");
     }
   }

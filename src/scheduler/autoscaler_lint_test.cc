@@ -103,6 +103,16 @@ TEST(Lint, EksctlGroupsThatStartAtZero) {
   EXPECT_EQ(rules(file("managedNodeGroups", "")), Rules{});
 }
 
+// The article's way: the kubelet registers with the taint, so nothing but a tag tells the autoscaler.
+TEST(Lint, ATaintOfTheBootCommandNeedsATag) {
+  auto file = [](const std::string& more) {
+    return "apiVersion: eksctl.io/v1alpha5\nkind: ClusterConfig\nmetadata: {name: c, region: us-east-1}\nmanagedNodeGroups:\n- name: g\n  instanceType: m7g.large\n  minSize: 0\n  maxSize: 2\n"
+           "  overrideBootstrapCommand: |\n    #!/bin/bash\n    /etc/eks/bootstrap.sh c --kubelet-extra-args '--register-with-taints=arm=true:NoSchedule'\n" + more;
+  };
+  EXPECT_EQ(rules(file("")), Rules{"template-taint-missing:5"});
+  EXPECT_EQ(rules(file("  propagateASGTags: true\n  tags: {k8s.io/cluster-autoscaler/node-template/taint/arm: 'true:NoSchedule'}\n")), Rules{});
+}
+
 TEST(Lint, GroupsThatNobodyCanUse) {
   std::string groups = "kind: NodeGroups\nnodeGroups:\n- {name: arm, type: m7g.large, max: 3, taints: ['arch=arm64:NoSchedule']}\n- {name: x86, type: m7i.large, max: 3}\n---\n";
   std::string pod = "{kind: Pod, metadata: {name: p, namespace: d}, spec: {containers: [{name: c, image: i}]}}\n";

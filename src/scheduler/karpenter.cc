@@ -318,7 +318,10 @@ class Provisioner {
       std::string reason;
       Plan plan = empty_plan(*pool);
       if (plan.offers.empty()) {
-        reason = "its requirements and limits leave no type";
+        const PoolRequirement* capacity = pool->find("karpenter.sh/capacity-type");
+        bool only_spot = capacity && capacity->requirement.op == kube::SelectorOperator::In && capacity->requirement.values == std::vector<std::string>{"spot"};
+        bool any_spot = std::any_of(offers_.begin(), offers_.end(), [](const InstanceOffer& offer) { return offer.capacity_type == "spot"; });
+        reason = only_spot && !any_spot ? "it wants spot machines, and no spot price is known" : "its requirements and limits leave no type";
       } else if (try_add(plan, pod, wishes, reason)) {
         plans_.push_back(std::move(plan));
         return true;

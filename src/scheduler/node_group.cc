@@ -143,6 +143,9 @@ Result<NodeTemplate> real_node(const NodeGroup& group, const PriceTable& prices,
   if (group.declares_nodes) {
     for (const auto& [key, value] : group.labels) labels.set(key, value);
     result.node.taints = group.taints;
+    for (const kube::Taint& taint : group.boot_taints) {
+      if (std::find(group.taints.begin(), group.taints.end(), taint) == group.taints.end()) result.node.taints.push_back(taint);
+    }
   } else {
     // Nothing tells what the launch template makes of its nodes; that it agrees with the tags is what their author says.
     TemplateTags tags = read_template_tags(group.tags);

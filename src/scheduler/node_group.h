@@ -42,6 +42,7 @@ struct NodeGroup {
   bool declares_nodes = false;
   Labels labels;
   std::vector<kube::Taint> taints;
+  std::vector<kube::Taint> boot_taints;  // of --register-with-taints in the boot command: nodes have them, and no API tells of them
   // Given sizes count before those of the type.
   std::optional<int64_t> milli_cpu, memory, pods;
   // Own form: what the autoscaler believes, where that differs from the nodes.

@@ -38,6 +38,26 @@ void read_taints(const Marked& taints, const std::string& what, NodeGroup& group
   }
 }
 
+// What the kubelet is told in a boot command: --kubelet-extra-args '--register-with-taints=arm=true:NoSchedule'.
+void read_boot_taints(const Marked& command, const std::string& what, NodeGroup& group, GroupReading& reading) {
+  constexpr std::string_view kFlag = "--register-with-taints";
+  std::string_view text = command->string();
+  for (size_t at = text.find(kFlag); at != std::string_view::npos; at = text.find(kFlag, at + 1)) {
+    std::string_view rest = text.substr(at + kFlag.size());
+    if (rest.empty() || (rest[0] != '=' && rest[0] != ' ')) continue;
+    rest.remove_prefix(1);
+    rest = rest.substr(0, rest.find_first_of(" \t\r\n'\""));
+    for (const std::string& each : split(rest, ',')) {
+      auto taint = kube::parse_taint(each);
+      if (taint.ok()) {
+        group.boot_taints.push_back(std::move(*taint));
+      } else {
+        reading.problems.push_back({command.place(), what + ": --register-with-taints: " + taint.error().message});
+      }
+    }
+  }
+}
+
 std::string text_of(const Json& value) { return value.is_string() ? value.string() : value.is_null() ? "" : to_json(value); }
 
 NodeGroup read_group(const Marked& each, bool managed, const Json& document, GroupReading& reading) {
@@ -67,6 +87,9 @@ NodeGroup read_group(const Marked& each, bool managed, const Json& document, Gro
   Marked labels = each["labels"];
   for (size_t i = 0; i < labels.size(); ++i) group.labels.set(labels.member(i).first, text_of(labels.member(i).second.json()));
   read_taints(each["taints"], what, group, reading);
+  read_boot_taints(each["overrideBootstrapCommand"], what, group, reading);
+  Marked before = each["preBootstrapCommands"];
+  for (size_t i = 0; i < before.size() && before->is_array(); ++i) read_boot_taints(before.item(i), what, group, reading);
   Marked tags = each["tags"];
   for (size_t i = 0; i < tags.size(); ++i) group.tags.push_back({tags.member(i).first, text_of(tags.member(i).second.json()), tags.member(i).second.place()});
   group.propagates_tags = each["propagateASGTags"]->boolean();
