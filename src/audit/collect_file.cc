@@ -5,6 +5,7 @@
 #include "audit/file_kind.h"
 #include "audit/readers.h"
 #include "audit/written_image.h"
+#include "audit/yaml_documents.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "format/json_stream.h"
@@ -87,21 +88,32 @@ void read_json_text(std::string_view text, const std::string& source, Collection
   if (!read.ok()) out.unseen.push_back({source, read.error().message});
 }
 
-void read_values_text(std::string_view text, FileKind kind, const std::string& source, Collection& out) {
-  auto documents = parse_value_trees(text, arena());
-  if (!documents.ok()) {
-    // JSON has escapes that libyaml refuses; then it is read without lines.
-    if (kind == FileKind::Json || trim(text.substr(0, 64)).starts_with('{')) return read_json_text(text, source, out);
-    bool template_text = text.find("{{") != text.npos;
-    if (template_text) {
-      out.skipped.push_back({source, "a template that has to be rendered first (" + documents.error().message + ")"});
-    } else {
-      out.unseen.push_back({source, documents.error().message});
-    }
-    return;
+// Why a text is no YAML: for a template, because it has to be rendered first.
+void broken(std::string_view text, const std::string& source, const Error& error, Collection& out) {
+  if (text.find("{{") != text.npos) {
+    out.skipped.push_back({source, "a template that has to be rendered first (" + error.message + ")"});
+  } else {
+    out.unseen.push_back({source, error.message});
   }
-  for (size_t i = 0; i < documents->size(); ++i) {
-    if ((*documents)[i].root) read_document(*(*documents)[i].root, kind, Where{source, i}, out);
+}
+
+// Could a document tell anything? Nodes have taints, and ReplicaSets owners, even where no image is.
+bool of_interest(std::string_view text) { return may_hold_images(text) || text.find("Node") != text.npos || text.find("ReplicaSet") != text.npos; }
+
+void read_values_text(std::string_view text, FileKind kind, const std::string& source, Collection& out) {
+  bool may_skip = kind == FileKind::Yaml || kind == FileKind::Json;
+  for (const DocumentText& part : split_documents(text)) {
+    if (may_skip && !of_interest(part.text)) continue;
+    auto documents = parse_value_trees(text, arena(), {part.begin, part.line, part.text.size()});
+    if (!documents.ok()) {
+      // JSON has escapes that libyaml refuses; then it is read without lines.
+      if (part.begin == 0 && (kind == FileKind::Json || trim(text.substr(0, 64)).starts_with('{'))) return read_json_text(text, source, out);
+      broken(part.text, source, documents.error(), out);
+      continue;
+    }
+    for (size_t i = 0; i < documents->size(); ++i) {
+      if ((*documents)[i].root) read_document(*(*documents)[i].root, kind, Where{source, part.first_document + i}, out);
+    }
   }
 }
 
@@ -112,9 +124,6 @@ void read_text(std::string_view text, FileKind kind, const std::string& source, 
     case FileKind::List: return read_list(text, source, out);
     case FileKind::Yaml:
     case FileKind::Json:
-      // Nodes have taints to tell, even where no image is.
-      if (!may_hold_images(text) && text.find("Node") == text.npos && text.find("ReplicaSet") == text.npos) return;
-      return read_values_text(text, kind, source, out);
     case FileKind::Compose:
     case FileKind::Pipeline: return read_values_text(text, kind, source, out);
     case FileKind::Other:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <unordered_map>
 
 #include "audit/written_image.h"
 
@@ -26,7 +27,7 @@ class Joiner {
   explicit Joiner(Collection& all) : all_(all) {
     for (size_t i = 0; i < all.workloads.size(); ++i) {
       const Place& place = all.workloads[i].place;
-      if (!place.object.empty()) by_name_[{source_group(place.source), place.object}].push_back(i);
+      if (!place.object.empty()) by_name_.try_emplace(source_group(place.source) + '\n' + place.object, i);
     }
   }
 
@@ -66,13 +67,13 @@ class Joiner {
   size_t top(size_t index) {
     const Workload& workload = all_.workloads[index];
     std::string kind = workload.owner_kind, name = workload.owner_name;
-    if (kind.empty()) return index;
+    if (kind.empty()) return same(index);
     const std::string group = source_group(workload.place.source);
     size_t found = index;
     std::string object;
     for (int step = 0; step < kMaxOwners && !kind.empty(); ++step) {
       object = object_name(kind, workload.place.name_space, name);
-      if (auto at = by_name_.find({group, object}); at != by_name_.end()) found = at->second[0];
+      if (auto at = by_name_.find(group + '\n' + object); at != by_name_.end()) found = at->second;
       if (const auto* above = controller(object)) {
         std::tie(kind, name) = *above;
       } else if (kind == "ReplicaSet" && deployment_of(name)) {
@@ -89,6 +90,16 @@ class Joiner {
     return first->second;
   }
 
+  // The same text read twice: a base that two overlays build on.
+  size_t same(size_t index) const {
+    const Place& place = all_.workloads[index].place;
+    auto at = by_name_.find(source_group(place.source) + '\n' + place.object);
+    if (place.object.empty() || at == by_name_.end()) return index;
+    const Place& first = all_.workloads[at->second].place;
+    bool equal = first.source == place.source && first.document == place.document && first.begin == place.begin && first.path == place.path;
+    return equal ? at->second : index;
+  }
+
   static void rename(Workload& workload, const std::string& kind, const std::string& name, const std::string& object) {
     workload.place.object = object;
     workload.place.kind = kind;
@@ -96,23 +107,22 @@ class Joiner {
   }
 
   Collection& all_;
-  std::map<std::pair<std::string, std::string>, std::vector<size_t>> by_name_;
-  std::map<std::string, size_t> absent_;
+  std::unordered_map<std::string, size_t> by_name_;   // "folder\nDeployment shop/web"
+  std::unordered_map<std::string, size_t> absent_;
   std::map<size_t, uint64_t> seen_pods_;
 };
 
 // What a pod says that its Deployment says too is one use.
 void fold_uses(std::vector<ImageUse>& uses) {
-  using Key = std::tuple<size_t, std::string, std::string, ImageUse::Role, Confidence>;
-  std::map<Key, size_t> seen;
+  std::unordered_map<std::string, size_t> seen;
   std::vector<ImageUse> kept;
   for (ImageUse& use : uses) {
     if (!use.workload) {
       kept.push_back(std::move(use));
       continue;
     }
-    Key key{*use.workload, use.image, use.name, use.role, use.confidence};
-    auto [at, fresh] = seen.try_emplace(key, kept.size());
+    std::string key = std::to_string(*use.workload) + '\n' + use.image + '\n' + use.name + '\n' + std::to_string(static_cast<int>(use.role)) + std::to_string(static_cast<int>(use.confidence));
+    auto [at, fresh] = seen.try_emplace(std::move(key), kept.size());
     if (fresh) {
       kept.push_back(std::move(use));
     } else {
@@ -123,6 +133,12 @@ void fold_uses(std::vector<ImageUse>& uses) {
     }
   }
   uses = std::move(kept);
+}
+
+std::string why_skipped(const std::string& image, const std::set<std::string>& built) {
+  WrittenImage written = read_image(image);
+  if (written.templated) return written.why;
+  return written.reference && built.contains(written.reference->name()) ? "built from what was given, not pulled" : "";
 }
 
 }  // namespace
@@ -180,12 +196,12 @@ void Collection::merge(Collection other) {
 void Collection::settle() {
   Joiner(*this).join();
   fold_uses(uses);
+  std::unordered_map<std::string, std::string> reasons;   // by image; many uses are of few
   for (ImageUse& use : uses) {
     if (!use.skip.empty()) continue;
-    WrittenImage written = read_image(use.image);
-    if (written.templated) use.skip = written.why;
-    if (!written.reference || built.empty()) continue;
-    if (built.contains(written.reference->name())) use.skip = "built from what was given, not pulled";
+    auto [at, fresh] = reasons.try_emplace(use.image);
+    if (fresh) at->second = why_skipped(use.image, built);
+    use.skip = at->second;
   }
 }
 

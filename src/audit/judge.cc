@@ -7,6 +7,7 @@
 #include "audit/finding_id.h"
 #include "audit/judge_image.h"
 #include "audit/placement_rules.h"
+#include "audit/readers.h"
 #include "audit/written_image.h"
 #include "base/text.h"
 #include "base/thread_pool.h"
@@ -64,6 +65,7 @@ class Judge {
     size_t keychain = 0;            // that could see it
     std::optional<Error> error;
     std::string written;
+    bool asked_for = false;         // by name, on the command line
   };
 
   // Every image once, however it is written.
@@ -82,7 +84,7 @@ class Judge {
         image.builder_only = true;
         image.confidence = use.confidence;
         audit_.images.push_back(std::move(image));
-        asked_.push_back({written.reference, {}, 0, {}, use.image});
+        asked_.push_back({written.reference, {}, 0, {}, use.image, false});
         if (!written.reference && use.skip.empty()) asked_.back().error = Error{Code::Invalid, written.why};
       }
       JudgedImage& image = audit_.images[at->second];
@@ -90,6 +92,7 @@ class Judge {
       image.confidence = std::min(image.confidence, use.confidence);
       image.builder_only = image.builder_only && use.builder;
       asked_[at->second].keychains.insert(use.keychain);
+      asked_[at->second].asked_for = asked_[at->second].asked_for || use.place.source == kCommandLine;
     }
   }
 
@@ -182,7 +185,7 @@ class Judge {
 
   void not_seen(JudgedImage& image, const Asked& asked) {
     bool gone = asked.error->code == Code::NotFound || asked.error->code == Code::Unauthorized;
-    if (gone && is_local_name(*asked.reference, asked.written)) {
+    if (gone && !asked.asked_for && is_local_name(*asked.reference, asked.written)) {
       image.skip = "a local name without tag, which no registry knows: a build tool or kustomization fills it in";
       for (const Platform& platform : options_.platforms) image.judgements.push_back({platform, Verdict::Skipped, image.skip, {}, {}, {}, {}, {}, {}});
       return;

@@ -28,7 +28,8 @@ void read_jenkinsfile(std::string_view text, const std::string& source, Collecti
 
 // One reference per line, # comments: what Longhorn and Rook ship, and what a pipe brings.
 void read_list(std::string_view text, const std::string& source, Collection& out);
-// A reference named on the command line.
+// A reference named on the command line: that is the source that its use has.
+inline constexpr std::string_view kCommandLine = "command line";
 void read_reference(const std::string& reference, Collection& out);
 
 // A file of a Helm chart's templates, where helm is not there to render it: `image:` lines that are no templates.

@@ -1,13 +1,14 @@
 #include <map>
 
 #include "audit/finding_id.h"
+#include "audit/readers.h"
 #include "audit/report.h"
 
 namespace archway::audit {
 
 namespace {
 
-bool is_file(const std::string& source) { return !source.empty() && source != "-" && source != "command line" && !source.starts_with("cluster:"); }
+bool is_file(const std::string& source) { return !source.empty() && source != "-" && source != kCommandLine && !source.starts_with("cluster:"); }
 
 // A path as a relative reference of RFC 3986.
 std::string uri_of(const std::string& path) {

@@ -119,7 +119,7 @@ void read_reference(const std::string& reference, Collection& out) {
   ImageUse use;
   use.image = reference;
   use.role = ImageUse::Role::Mention;
-  use.place.source = "command line";
+  use.place.source = kCommandLine;
   out.uses.push_back(std::move(use));
 }
 

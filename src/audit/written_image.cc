@@ -124,11 +124,14 @@ WrittenImage read_image(std::string_view text) {
     return written;
   }
   auto parsed = Reference::parse(image);
-  if (parsed.ok()) {
+  // __TAG__ is a gap for sed to fill, though the grammar would let it be a tag.
+  bool gap = parsed.ok() && parsed->tag() && parsed->tag()->size() > 4 && parsed->tag()->starts_with("__") && parsed->tag()->ends_with("__");
+  if (parsed.ok() && !gap) {
     written.reference = std::move(*parsed);
     return written;
   }
   written.templated = is_templated(image);
+  written.templated = written.templated || gap;
   written.why = written.templated ? "a template: its value is not known here" : parsed.error().message;
   return written;
 }

@@ -16,20 +16,17 @@ constexpr size_t kChunkBytes = 1 << 20;
 
 std::string_view text_of(const yaml_char_t* text) { return text ? std::string_view(reinterpret_cast<const char*>(text)) : std::string_view(); }
 
-Error error_at(size_t line, size_t column, std::string_view what) {
-  return {Code::Invalid, "line " + std::to_string(line + 1) + ", column " + std::to_string(column + 1) + ": " + std::string(what)};
-}
-
 // libyaml counts code points, and not the byte order mark; this turns its counts into bytes. Counts come in rising order, but for the
 // ends of block collections, which nobody asks for.
 class ByteCount {
  public:
-  explicit ByteCount(std::string_view text) : text_(text) {
-    if (text.starts_with("\xef\xbb\xbf")) byte_ = 3;
-    ascii_ = byte_ == 0 && std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
+  // Of the part of `text` that begins at `begin`.
+  ByteCount(std::string_view text, size_t begin) : text_(text), begin_(begin), byte_(begin) {
+    if (text.substr(begin).starts_with("\xef\xbb\xbf")) byte_ += 3;
+    ascii_ = byte_ == begin && std::all_of(text.begin() + static_cast<long>(begin), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
   }
   uint32_t at(size_t index) {
-    if (ascii_) return static_cast<uint32_t>(index);
+    if (ascii_) return static_cast<uint32_t>(begin_ + index);
     while (index_ < index && byte_ < text_.size()) {
       ++byte_;
       while (byte_ < text_.size() && (static_cast<unsigned char>(text_[byte_]) & 0xc0) == 0x80) ++byte_;
@@ -40,7 +37,7 @@ class ByteCount {
 
  private:
   std::string_view text_;
-  size_t index_ = 0, byte_ = 0;
+  size_t begin_, index_ = 0, byte_;
   bool ascii_ = false;
 };
 
@@ -56,8 +53,10 @@ Value::Style scalar_style(yaml_scalar_style_t style) {
 
 class TreeReader {
  public:
-  TreeReader(std::string_view text, ValueArena& arena) : text_(text), arena_(arena), bytes_(text) {
+  // `text` ends where the part does.
+  TreeReader(std::string_view text, size_t begin, size_t lines_before, ValueArena& arena) : text_(text), arena_(arena), bytes_(text, begin), lines_before_(lines_before) {
     yaml_parser_initialize(&parser_);
+    text.remove_prefix(begin);
     if (text.empty()) text = "";  // libyaml asserts that there is a buffer, even for no bytes
     yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()), text.size());
   }
@@ -85,6 +84,10 @@ class TreeReader {
     std::string name;
     Value* value;
   };
+
+  Error error_at(size_t line, size_t column, std::string_view what) const {
+    return {Code::Invalid, "line " + std::to_string(lines_before_ + line + 1) + ", column " + std::to_string(column + 1) + ": " + std::string(what)};
+  }
 
   Error broken() const {
     std::string what = parser_.problem ? parser_.problem : "not well formed";
@@ -115,7 +118,7 @@ class TreeReader {
     if (++values_ > kMaxYamlValues) return error_at(event.start_mark.line, event.start_mark.column, "more than " + std::to_string(kMaxYamlValues) + " values");
     Value* value = arena_.make();
     value->begin = value->end = bytes_.at(event.start_mark.index);
-    value->line = static_cast<uint32_t>(event.start_mark.line + 1);
+    value->line = static_cast<uint32_t>(lines_before_ + event.start_mark.line + 1);
     value->column = static_cast<uint32_t>(event.start_mark.column + 1);
     if (open_.empty()) {
       documents_.back().root = value;
@@ -184,6 +187,7 @@ class TreeReader {
   std::string_view text_;
   ValueArena& arena_;
   ByteCount bytes_;
+  size_t lines_before_;
   yaml_parser_t parser_;
   std::vector<ValueDocument> documents_;
   std::vector<Open> open_;
@@ -318,10 +322,12 @@ void ValueArena::clear() {
   chunk_ = used_ = 0;
 }
 
-Result<std::vector<ValueDocument>> parse_value_trees(std::string_view text, ValueArena& arena) {
+Result<std::vector<ValueDocument>> parse_value_trees(std::string_view text, ValueArena& arena) { return parse_value_trees(text, arena, {0, 0, text.size()}); }
+
+Result<std::vector<ValueDocument>> parse_value_trees(std::string_view text, ValueArena& arena, TextPart part) {
   if (text.size() > kMaxYamlBytes) return Error{Code::Invalid, "YAML of more than " + std::to_string(kMaxYamlBytes >> 20) + " MiB"};
   if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) return Error{Code::Invalid, "line 1, column 1: UTF-16 text; expected UTF-8"};
-  return TreeReader(text, arena).read();
+  return TreeReader(text.substr(0, part.begin + part.size), part.begin, part.lines_before, arena).read();
 }
 
 const Value* value_of_json(const Json& json, ValueArena& arena) {

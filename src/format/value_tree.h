@@ -83,6 +83,11 @@ struct ValueDocument {
 // The limits of yaml.h hold, but aliases stay pointers: a bomb costs nothing here, and it is walkers who must count. The text and
 // the arena must outlive the values. Empty documents come as an empty scalar. Invalid with "line L, column C: ".
 Result<std::vector<ValueDocument>> parse_value_trees(std::string_view text, ValueArena& arena);
+// Only a part of the text, which begins a line: places count from the begin of the whole.
+struct TextPart {
+  size_t begin = 0, lines_before = 0, size = 0;
+};
+Result<std::vector<ValueDocument>> parse_value_trees(std::string_view text, ValueArena& arena, TextPart part);
 // A Json as such a tree, without places. The Json must outlive it.
 const Value* value_of_json(const Json& json, ValueArena& arena);
 // Back, with numbers and booleans as YAML 1.1 has them, aliases and merge keys resolved. Values beyond `max_values` are left out.
