@@ -16,7 +16,7 @@ PY
 "$build/archway" admission serve --listen 127.0.0.1:0 --tls-cert-file "$work/cert" --tls-private-key-file "$work/key" --images "$work/images.json" --offline --cache none \
   --prefer arm64 --tolerate arch=arm64:NoSchedule --log none >"$work/out" &
 server=$!
-until grep -q listening "$work/out"; do sleep 0.1; done
+until grep -qs listening "$work/out"; do sleep 0.1; done
 port=$(sed 's/.*://' "$work/out")
 reviews=("$vectors"/*-create-*.json)
 "$build/admission_bench" "$port" 1 4 0 "${reviews[@]}" >/dev/null
