@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/fd.h"
+#include "scheduler/explain.h"
 #include "scheduler/inventory.h"
 
 using namespace archway;
@@ -75,6 +76,22 @@ int write_dump(const char* path, int pods, int nodes) {
   return std::fclose(file) == 0 ? 0 : 1;
 }
 
+// What `archway explain pod` does once all is read.
+double explain_seconds(const scheduler::Inventory& inventory) {
+  auto begin = std::chrono::steady_clock::now();
+  scheduler::Cluster cluster(inventory.nodes, inventory.objects);
+  for (const kube::Pod& pod : inventory.pods) {
+    const scheduler::NodeState* node = cluster.find_node(pod.node_name);
+    if (node && &pod != &inventory.pods[0]) cluster.bind(pod, node->index);
+  }
+  kube::Pod pod = inventory.pods.at(0);
+  pod.node_name.clear();
+  scheduler::Profile profile;
+  scheduler::Decision decision = decide(profile, cluster, pod);
+  scheduler::SmallestChangeAnswer change = smallest_change(profile, cluster, pod, "arm64");
+  return decision.chosen || change.change ? std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() : -1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -94,5 +111,6 @@ int main(int argc, char** argv) {
   auto of = [](const timeval& time) { return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6; };
   std::printf("%zu pods, %zu nodes, %zu problems: %.2f s, %.2f s of processors, %ld MB\n", inventory.pods.size(), inventory.nodes.size(), inventory.problems.size(), seconds,
               of(usage.ru_utime) + of(usage.ru_stime), usage.ru_maxrss / 1024);
+  if (!inventory.pods.empty()) std::printf("one explained: %.2f s\n", explain_seconds(inventory));
   return 0;
 }

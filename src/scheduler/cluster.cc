@@ -17,6 +17,8 @@ void NodeState::add(const Pod& pod) {
   nonzero_cpu += pod.requests.nonzero_cpu;
   nonzero_memory += pod.requests.nonzero_memory;
   for (kube::HostPort& port : pod.spec->host_ports()) ports.push_back(std::move(port));
+  with_affinity += pod.spec->has_pod_affinity();
+  with_required_anti_affinity += !pod.spec->anti_affinity.required.empty();
 }
 
 bool NodeState::remove(const Pod& pod) {
@@ -27,6 +29,8 @@ bool NodeState::remove(const Pod& pod) {
   requested.add(pod.requests.real, -1);
   nonzero_cpu -= pod.requests.nonzero_cpu;
   nonzero_memory -= pod.requests.nonzero_memory;
+  with_affinity -= pod.spec->has_pod_affinity();
+  with_required_anti_affinity -= !pod.spec->anti_affinity.required.empty();
   for (const kube::HostPort& port : pod.spec->host_ports()) {
     auto used = std::find(ports.begin(), ports.end(), port);
     if (used != ports.end()) ports.erase(used);

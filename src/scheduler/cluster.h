@@ -40,6 +40,7 @@ struct NodeState {
   kube::Resources requested;
   int64_t nonzero_cpu = 0, nonzero_memory = 0;
   std::vector<kube::HostPort> ports;  // in use; one entry per user
+  size_t with_affinity = 0, with_required_anti_affinity = 0;  // pods that have something to say about others
 
   void add(const Pod& pod);
   bool remove(const Pod& pod);  // the last one takes its place, as in kube-scheduler's cache

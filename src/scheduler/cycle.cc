@@ -197,17 +197,27 @@ void score_nodes(const Cycle& cycle, const std::vector<const NodeState*>& feasib
 
 Decision decide(const Profile& profile, const Cluster& cluster, const Pod& pod) { return decide(Cycle(profile, cluster, pod)); }
 
-Decision decide(const Cycle& cycle) {
+Decision decide(const Cycle& cycle, NodeSample* sample) {
   Decision decision;
   decision.pre_filter = cycle.pre_filter();
   if (decision.pre_filter) return decision;
   const std::vector<NodeState>& nodes = cycle.cluster().nodes();
   decision.nodes.resize(nodes.size());
   std::vector<const NodeState*> feasible;
-  for (const NodeState& node : nodes) {
-    NodeAnswer& answer = decision.nodes[node.index];
-    answer.refusal = cycle.filter_with_nominated(node);
-    if (!answer.refusal) feasible.push_back(&node);
+  auto fits = [&](uint32_t node) {
+    decision.nodes[node].refusal = cycle.filter_with_nominated(nodes[node]);
+    return !decision.nodes[node].refusal;
+  };
+  auto named = sample ? kube::named_nodes(cycle.pod().spec->node_affinity) : std::nullopt;
+  if (sample && !(named && cycle.profile().filters_with(Plugin::NodeAffinity))) {
+    sample->search(fits, [&](uint32_t node) { feasible.push_back(&nodes[node]); });
+    // In no order that the search has to do with.
+    std::sort(feasible.begin(), feasible.end(), [](const NodeState* a, const NodeState* b) { return a->index < b->index; });
+  } else {
+    for (const NodeState& node : nodes) {
+      if (fits(node.index)) feasible.push_back(&node);
+    }
+    if (sample && !feasible.empty()) sample->searched(static_cast<size_t>(std::count_if(named->begin(), named->end(), [&](const std::string& name) { return cycle.cluster().find_node(name); })));
   }
   if (feasible.empty()) return decision;
   score_nodes(cycle, feasible, decision);

@@ -8,6 +8,7 @@
 
 #include "scheduler/cluster.h"
 #include "scheduler/decision.h"
+#include "scheduler/node_sample.h"
 #include "scheduler/pod_affinity.h"
 #include "scheduler/pod_spread.h"
 #include "scheduler/volumes.h"
@@ -47,7 +48,8 @@ class Cycle {
 
 // What kube-scheduler would answer for this pod now: every node's refusal or scores, and the best.
 Decision decide(const Profile& profile, const Cluster& cluster, const Pod& pod);
-Decision decide(const Cycle& cycle);
+// With a sample, among the nodes that it comes to; those that it does not come to are neither refused nor scored.
+Decision decide(const Cycle& cycle, NodeSample* sample = nullptr);
 
 // Each plugin's weighted score for the feasible nodes, into the decision.
 void score_nodes(const Cycle& cycle, const std::vector<const NodeState*>& feasible, Decision& decision);

@@ -258,16 +258,22 @@ SmallestChangeAnswer smallest_change(const Profile& profile, const Cluster& clus
     if (attempt && (!best || attempt->fixes.size() < best->fixes.size())) best = std::move(attempt);
   };
   Cycle as_it_is(profile, cluster, pod);
+  auto fits_as_it_is = [&](const NodeState& state) { return !as_it_is.pre_filter() && !as_it_is.filter_with_nominated(state); };
+  auto of_architecture = [&](const NodeState& state) { return state.node->architecture() == architecture; };
+  const std::vector<NodeState>& all = cluster.nodes();
+  // The first that takes it as it is needs no fix; where there is none, the first that takes one fix is as good as any.
+  auto fitting = std::find_if(all.begin(), all.end(), [&](const NodeState& state) { return of_architecture(state) && fits_as_it_is(state); });
+  size_t fewest = fitting == all.end() ? 1 : 0;
   std::vector<const NodeState*> tried;
-  for (const NodeState& state : cluster.nodes()) {
-    if (state.node->architecture() != architecture) continue;
-    bool fits = !as_it_is.pre_filter() && !as_it_is.filter_with_nominated(state);
+  for (const NodeState& state : all) {
+    if (!of_architecture(state) || (fewest == 0 && &state != &*fitting)) continue;
+    bool fits = fewest == 0;
     // A kind of node is tried once, and once more for each node of it that the pod does not fit for want of room.
     bool seen = std::any_of(tried.begin(), tried.end(), [&](const NodeState* each) { return alike(*each->node, *state.node); });
     if (!fits && seen && tried.size() > 64) continue;
     tried.push_back(&state);
     consider(make_fit(profile, cluster, pod, state, false, answer.why));
-    if (best && best->fixes.empty()) break;
+    if (best && best->fixes.size() <= fewest) break;
   }
   // Without a node of the architecture: what if a node like one of the others were of it?
   std::vector<Node> imagined;

@@ -53,6 +53,7 @@ TopologyScores collect_scores(const Profile& profile, const Cluster& cluster, co
   if (profile.ignore_preferred_terms_of_existing_pods && !has_wishes) return scores;
   const Labels& namespace_labels = cluster.namespace_labels(pod.meta.name_space);
   for (const NodeState& node : cluster.nodes()) {
+    if (!has_wishes && node.with_affinity == 0) continue;
     for (const Pod* existing : node.pods) {
       if (!has_wishes && !existing->spec->has_pod_affinity()) continue;
       score_existing(scores, profile, pod, incoming, namespace_labels, *existing, *node.node);
@@ -102,6 +103,7 @@ AffinityFilter::AffinityFilter(const Cluster& cluster, const Pod& pod) : pod_(&p
   anti_affinity_ = resolve_namespaces(pod.spec->anti_affinity.required, cluster.objects());
   bool own_terms = !affinity_.empty() || !anti_affinity_.empty();
   for (const NodeState& node : cluster.nodes()) {
+    if (!own_terms && node.with_required_anti_affinity == 0) continue;
     for (const Pod* existing : node.pods) {
       if (own_terms || !existing->spec->anti_affinity.required.empty()) update(*existing, node, 1);
     }

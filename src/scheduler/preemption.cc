@@ -44,13 +44,13 @@ Split split_by_budget(const std::vector<const Pod*>& pods, const std::vector<kub
 // Takes all less important pods off a copy of the node, then brings back what still fits: first those whose budget
 // would be violated, the most important first.
 std::optional<PreemptionCandidate> victims_on(const Cycle& cycle, const NodeState& node) {
-  NodeState tried = node;
-  Cycle state = cycle;
   std::vector<const Pod*> potential;
   for (const Pod* pod : node.pods) {
     if (pod->priority() < cycle.pod().priority()) potential.push_back(pod);
   }
   if (potential.empty()) return std::nullopt;
+  NodeState tried = node;
+  Cycle state = cycle;
   for (const Pod* pod : potential) {
     tried.remove(*pod);
     state.remove(*pod, tried);

@@ -112,7 +112,10 @@ Result<std::vector<Profile>> read_profiles(const Json& configuration) {
     TRY(read_args(profile, item["pluginConfig"]).context(where));
     profiles.push_back(std::move(profile));
   }
-  if (profiles.empty()) profiles.emplace_back();
+  if (profiles.empty()) {
+    profiles.emplace_back();
+    if (percentage > 0) profiles.back().percentage_of_nodes_to_score = static_cast<int>(percentage);
+  }
   return profiles;
 }
 

@@ -96,6 +96,8 @@ QuickEngine::QuickEngine(const Profile& profile, const Cluster& cluster)
   special_mark_.resize(layout_.size(), 0);
   special_room_.resize(layout_.groups.size(), 0);
   special_room_mark_.resize(layout_.groups.size(), 0);
+  cell_mark_.resize(layout_.size(), 0);
+  group_cell_mark_.resize(layout_.groups.size(), 0);
   for (const NodeState& node : cluster.nodes()) {
     for (const Pod* pod : node.pods) bound(*pod, node.index);
   }
@@ -427,6 +429,24 @@ void QuickEngine::find_cells(Kind& kind, const Pod& pod) {
   }
 }
 
+// Only the nodes that kube-scheduler comes to, each by itself.
+void QuickEngine::sample_cells(const Kind& kind, NodeSample& sample) {
+  for (const Cell& cell : cells_) (cell.special ? cell_mark_[cell.position] : group_cell_mark_[cell.group]) = mark_;
+  std::vector<uint32_t> found;
+  auto feasible = [&](uint32_t node) {
+    uint32_t position = layout_.position_of[node];
+    if (is_special(position)) return cell_mark_[position] == mark_;
+    return group_cell_mark_[layout_.group_of[position]] == mark_ && kind.shape->points[position] != PodShape::kNoRoom;
+  };
+  sample.search(feasible, [&](uint32_t node) { found.push_back(layout_.position_of[node]); });
+  std::sort(found.begin(), found.end());
+  cells_.clear();
+  for (uint32_t position : found) {
+    uint32_t group = layout_.group_of[position];
+    cells_.push_back({position, group, true, !kind.ignored.empty() && kind.ignored[group], 1});
+  }
+}
+
 // Whether a pod may go to the node that it names.
 bool QuickEngine::fits_pinned(const Kind& kind, uint32_t position) const {
   const Node& node = *cluster_->nodes()[layout_.node_at[position]].node;
@@ -574,7 +594,7 @@ void QuickEngine::pick(Kind& kind) {
   }
 }
 
-QuickEngine::Answer QuickEngine::find(const Pod& pod) {
+QuickEngine::Answer QuickEngine::find(const Pod& pod, NodeSample* sample) {
   if (cluster_->has_nominations()) return Answer::AskPlain;
   Kind& kind = *kinds_[kind_of(pod)];
   if (!kind.prepared) prepare(kind);
@@ -582,10 +602,15 @@ QuickEngine::Answer QuickEngine::find(const Pod& pod) {
   board_.catch_up(*kind.shape);
   shape_ = kind.shape;
   gather(kind);
-  if (kind.pinned) return find_pinned(kind);
+  if (kind.pinned) {
+    Answer answer = find_pinned(kind);
+    if (sample && answer == Answer::Found) sample->searched(kind.pinned->size());
+    return answer;
+  }
   list_special_nodes(kind);
   find_cells(kind, pod);
   if (cells_.empty()) return Answer::Nowhere;
+  if (sample) sample_cells(kind, *sample);
   add_points(kind);
   pick(kind);
   return Answer::Found;

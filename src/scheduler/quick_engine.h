@@ -10,6 +10,7 @@
 #include "scheduler/cycle.h"
 #include "scheduler/label_index.h"
 #include "scheduler/node_layout.h"
+#include "scheduler/node_sample.h"
 #include "scheduler/pod_shape.h"
 
 namespace archway::scheduler {
@@ -30,7 +31,8 @@ class QuickEngine {
     Nowhere,   // no node will take it
     AskPlain,  // decide() is to be asked
   };
-  Answer find(const Pod& pod);
+  // With a sample, among the nodes that it comes to.
+  Answer find(const Pod& pod, NodeSample* sample = nullptr);
   // After Found: the first by name of the best nodes, as decide() chooses it.
   uint32_t first() const { return layout_.node_at[first_]; }
   // The same at once; none for Nowhere and AskPlain.
@@ -75,6 +77,7 @@ class QuickEngine {
   bool spread_allows(const Kind& kind, uint32_t position, uint32_t group, bool special) const;
   bool affinity_allows(const Kind& kind, uint32_t position, uint32_t group, bool special) const;
   void find_cells(Kind& kind, const Pod& pod);
+  void sample_cells(const Kind& kind, NodeSample& sample);
   std::optional<Refusal> static_refusal(const Kind& kind, const Node& node) const;
   std::optional<Refusal> room_refusal(const Kind& kind, const NodeState& node) const;
   std::optional<Refusal> company_refusal(const Kind& kind, uint32_t position) const;
@@ -106,6 +109,7 @@ class QuickEngine {
   std::vector<uint32_t> special_;                           // positions that hold something of its own concern, rising
   std::vector<uint32_t> special_mark_;                      // by position: mark_ where special
   std::vector<uint32_t> special_room_, special_room_mark_;  // by group: special nodes with room
+  std::vector<uint32_t> cell_mark_, group_cell_mark_;       // by position and group: mark_ where there is a cell
   uint32_t mark_ = 0;
   std::vector<int64_t> least_;                              // per required spread constraint
   std::vector<Cell> cells_;

@@ -244,6 +244,10 @@ RandomRun random_run(uint64_t number) {
   cluster.priorities = number % 3 == 0;
   cluster.pod_affinity = number % 4 != 0;
   cluster.variety = number % 2 == 0;
+  if (number % 25 == 7) {
+    cluster.nodes = 160;
+    run.profile.percentage_of_nodes_to_score = 10;
+  }
   Random random(number);
   if (random.percent(20)) run.seed = random.next();
   if (random.percent(20)) run.profile.version_minor = 36;

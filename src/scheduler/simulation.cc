@@ -422,7 +422,7 @@ uint32_t Simulation::pick(const std::vector<uint32_t>& best) {
 }
 
 bool Simulation::try_place(Cluster& cluster, SimulatedPod& pod, bool last_try) {
-  QuickEngine::Answer answer = engine_ ? engine_->find(pod.pod) : QuickEngine::Answer::AskPlain;
+  QuickEngine::Answer answer = engine_ ? engine_->find(pod.pod, sample_.get()) : QuickEngine::Answer::AskPlain;
   if (answer == QuickEngine::Answer::Found) {
     put(cluster, pod, seed_ ? pick(engine_->best()) : engine_->first());
     return true;
@@ -447,7 +447,7 @@ bool Simulation::place_plainly(Cluster& cluster, SimulatedPod& pod) {
     }
   }
   Cycle cycle(profile_, cluster, pod.pod);
-  Decision decision = decide(cycle);
+  Decision decision = decide(cycle, sample_.get());
   if (decision.chosen) {
     put(cluster, pod, pick(decision.best));
     return true;
@@ -485,6 +485,8 @@ void Simulation::schedule() {
     if (node) cluster.bind(pod->pod, node->index);
   }
   if (engine_kind_ == EngineKind::Quick) engine_ = std::make_unique<QuickEngine>(profile_, cluster);
+  sample_ = std::make_unique<NodeSample>(profile_, cluster);
+  if (!sample_->active()) sample_.reset();
   for (int pass = 0; pass < kMaxPasses; ++pass) {
     std::vector<SimulatedPod*> queue;
     for (auto& pod : pods_) {
@@ -504,6 +506,7 @@ void Simulation::schedule() {
   }
   explain_failures(cluster);
   engine_.reset();
+  sample_.reset();
   failures_.clear();
   inventory_.objects = cluster.objects();
 }

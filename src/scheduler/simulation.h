@@ -106,6 +106,7 @@ class Simulation {
   std::optional<uint64_t> seed_;
   EngineKind engine_kind_;
   std::unique_ptr<QuickEngine> engine_;  // while pods are being placed
+  std::unique_ptr<NodeSample> sample_;   // the same, where not all nodes are scored
   struct Failure {
     size_t version;
     std::string reason;
