@@ -72,6 +72,7 @@ REFUSED = [
     ("a start time that is none", pod(status__startTime="yesterday"), "Pod shop/bad", ["status.startTime", "yesterday"]),
     ("a pod without a name", pod(metadata__name=""), "Pod", ["metadata.name"]),
     ("a name that is a number", pod(metadata__name=7), "Pod", ["metadata.name", "string"]),
+    ("a namespace that is a boolean (n, in YAML)", pod(metadata__namespace=False), "Pod", ["metadata.namespace", "string"]),
     ("a node with a taint without key", node(spec__taints=[{"effect": "NoSchedule"}]), "Node bad", ["taints[0]", "key"]),
     ("a node's quantity that is none", node(status__allocatable={"cpu": "four"}), "Node bad", ["allocatable", "cpu"]),
     ("a Deployment of -1 replicas", {"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": "bad", "namespace": "shop"}, "spec": {"replicas": -1, "selector": {"matchLabels": {"a": "b"}}}},

@@ -30,6 +30,7 @@ Result<ObjectMeta> read_meta(const Json& object, Scope scope) {
   meta.uid = from["uid"].string();
   if (scope == Scope::Namespaced) meta.name_space = from["namespace"].string_or("default");
   if (!from["name"].is_null() && !from["name"].is_string()) return Error{Code::Invalid, "metadata.name: must be a string; put it in quotes"};
+  if (!from["namespace"].is_null() && !from["namespace"].is_string()) return Error{Code::Invalid, "metadata.namespace: must be a string; put it in quotes"};
   if (meta.name.empty()) return Error{Code::Invalid, "metadata.name: must not be empty"};
   meta.labels = TRY(read_labels(from["labels"]).context("metadata.labels"));
   for (const Json& item : from["ownerReferences"].items()) {
