@@ -307,11 +307,18 @@ class Judge {
     finding.place = first.place;
     for (size_t i = 1; i < uses.size(); ++i) finding.others.push_back(audit_.collection.uses[uses[i]].place);
     for (const Judgement* each : judgements) finding.platforms.push_back(each->platform);
-    finding.message = first.image + " " + judgement.reason;
+    finding.message = first.image + (judgement.verdict == Verdict::Unknown ? ": " : " ") + without_subject(judgement.reason);
     finding.advice = advice(image, judgement, first);
     remedy(finding, judgement, first);
     finding.id = finding_id(finding);
     return finding;
+  }
+
+  // An error names what was looked up, which the finding has said already.
+  static std::string without_subject(const std::string& reason) {
+    if (!reason.starts_with("looking up ")) return reason;
+    size_t colon = reason.find(": ");
+    return colon == std::string::npos ? reason : reason.substr(colon + 2);
   }
 
   // What may be no image at all must not fail a pipeline.
