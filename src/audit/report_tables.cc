@@ -76,7 +76,7 @@ std::string csv_report(const Report& report) {
   std::string text = "image,platform,verdict,reason,new_name,new_tag,new_digest,confidence,workloads,sole_blocker_of,uses,first_place\r\n";
   for (const JudgedImage& image : audit.images) {
     for (const Judgement& judgement : image.judgements) {
-      for (std::string_view field : {std::string_view(image.image), std::string_view(judgement.platform.str()), verdict_name(judgement.verdict), std::string_view(judgement.reason)}) text += quoted(field) + ",";
+      text += quoted(image.image) + "," + quoted(judgement.platform.str()) + "," + quoted(verdict_name(judgement.verdict)) + "," + quoted(judgement.reason) + ",";
       for (const std::string* field : {&judgement.new_name, &judgement.new_tag, &judgement.new_digest}) text += quoted(*field) + ",";
       text += quoted(confidence_name(image.confidence)) + "," + std::to_string(image.workloads) + "," + std::to_string(image.sole_blocker_of) + "," + std::to_string(image.uses.size()) + "," +
               quoted(best_place(image, audit)) + "\r\n";
