@@ -166,7 +166,7 @@ Result<Policy> admission_policy(const Arguments& arguments) {
 Command admission_review_command() {
   Command command;
   command.name = "admission review";
-  command.summary = "answer one AdmissionReview";
+  command.summary = "Answer one AdmissionReview, offline";
   command.usage = "archway admission review --images FILE [flags] < REVIEW > RESPONSE";
   command.description =
       "Reads an AdmissionReview (admission.k8s.io/v1) from standard input or a file, asks nobody but --images, and writes the answer that\n"
@@ -183,7 +183,7 @@ Command admission_review_command() {
 Command admission_explain_command() {
   Command command;
   command.name = "admission explain";
-  command.summary = "what the webhook would do to a manifest, and why";
+  command.summary = "Show what the webhook would do to a manifest, and why";
   command.usage = "archway admission explain -f MANIFEST --images FILE [flags]";
   command.description =
       "For each pod, and each object that makes pods: its images and where they run, what they have in common, and what would be changed,\n"

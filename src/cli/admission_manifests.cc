@@ -94,7 +94,7 @@ Result<int> manifests(const Arguments& arguments, const Context& context) {
 Command admission_manifests_command() {
   Command command;
   command.name = "admission manifests";
-  command.summary = "what installs the webhook: for kubectl, kustomize or helm";
+  command.summary = "Print what installs the webhook: for kubectl, kustomize or helm";
   command.usage = "archway admission manifests [flags] | kubectl apply -f -";
   command.description =
       "Prints a namespace, a service account with no more rights than are needed, a Deployment of two replicas, a disruption budget, a\n"

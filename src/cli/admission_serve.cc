@@ -114,7 +114,7 @@ Result<int> serve(const Arguments& arguments, const Context& context) {
 Command admission_serve_command() {
   Command command;
   command.name = "admission serve";
-  command.summary = "the webhook that keeps pods off nodes where their images do not run";
+  command.summary = "Serve the webhook that keeps pods off nodes where their images do not run";
   command.usage = "archway admission serve --tls-cert-file FILE --tls-private-key-file FILE [flags]";
   command.description =
       "Answers POST /mutate with admission.k8s.io/v1, and GET /healthz, /readyz and /metrics, until SIGINT or SIGTERM. Images are looked up\n"

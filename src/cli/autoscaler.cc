@@ -269,7 +269,7 @@ Flag json_flag() { return {"json", 0, Flag::Kind::Bool, "", "print JSON"}; }
 Command autoscaler_lint_command() {
   Command command;
   command.name = "autoscaler lint";
-  command.summary = "what in an autoscaler's configuration has no effect";
+  command.summary = "Find what in an autoscaler's configuration has no effect";
   command.usage = "archway autoscaler lint [flags] FILE...";
   command.description =
       "Reads node groups (aws autoscaling describe-auto-scaling-groups, eksctl, Terraform's JSON or YAML), the priority expander's ConfigMap,\n"
@@ -290,7 +290,7 @@ Command autoscaler_lint_command() {
 Command autoscaler_simulate_command() {
   Command command;
   command.name = "autoscaler simulate";
-  command.summary = "which node group would grow, by how much, and why";
+  command.summary = "Show which node groups would grow, by how much, and why";
   command.usage = "archway autoscaler simulate [flags] FILE...";
   command.description =
       "Lets kube-scheduler and Cluster Autoscaler 1.34 (or Karpenter, where the input has only NodePools) work in turn on the pending pods of a\n"
@@ -333,7 +333,7 @@ Command autoscaler_simulate_command() {
 Command autoscaler_config_command() {
   Command command;
   command.name = "autoscaler config";
-  command.summary = "write configuration for arm64 first, amd64 as fallback";
+  command.summary = "Write the configuration for arm64 first, amd64 as fallback";
   command.usage = "archway autoscaler config --for eks|asg|karpenter --arm64 NAME=TYPE,... --amd64 NAME=TYPE,... [-o FOLDER]";
   command.description =
       "Writes the priority expander's ConfigMap, the groups' tags, labels and taints, what the kubelet registers with, and the toleration that\n"

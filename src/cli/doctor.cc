@@ -82,7 +82,7 @@ Result<int> run(const Arguments& arguments, const Context& context) {
 Command doctor_command() {
   Command command;
   command.name = "doctor";
-  command.summary = "what this machine can do, and what to do about the rest";
+  command.summary = "Show what this machine can do, and what to do about the rest";
   command.usage = "archway doctor [--json]";
   command.description =
       "Tries what builds need: an OCI runtime, overlayfs, namespaces, an emulator for each architecture, network and disk.\n"

@@ -130,7 +130,7 @@ Result<int> run(const Arguments& arguments, const Context& context) {
 Command explain_pod_command() {
   Command command;
   command.name = "explain pod";
-  command.summary = "why a pod goes where it goes, node by node";
+  command.summary = "Show why a pod goes where it goes, node by node";
   command.usage = "archway explain pod [flags] NAMESPACE/NAME [CLUSTER...]";
   command.description =
       "For every node: which plugin refuses it first and why, or what each plugin's score is. Then the smallest change that would let\n"

@@ -49,7 +49,9 @@ std::string overview(const std::vector<Command>& all) {
   std::string text =
       "archway builds, proves, serves and places containers for every processor.\n\n"
       "Usage: archway VERB [flags] ...\n\nVerbs:\n";
-  for (const Command& command : all) text += "  " + command.name + std::string(16 - std::min<size_t>(16, command.name.size()), ' ') + command.summary + "\n";
+  size_t width = 0;
+  for (const Command& command : all) width = std::max(width, command.name.size());
+  for (const Command& command : all) text += "  " + command.name + std::string(width + 2 - command.name.size(), ' ') + command.summary + "\n";
   text +=
       "\n`archway VERB --help` tells more; `archway --version` the version.\n"
       "Exit status: 0 done, 1 found problems, 2 could not do it, 64 wrong usage.\n";

@@ -51,7 +51,7 @@ Result<int> run(const Arguments& arguments, const Context& context) {
 Command plan_command() {
   Command command;
   command.name = "plan";
-  command.summary = "move to arm64: which workloads, which nodes, which steps, what bill";
+  command.summary = "Plan the move to arm64: which workloads, which nodes, which steps, what bill";
   command.usage = "archway plan [--images FILE | --look-up] [--prices FILE] [flags] [CLUSTER...]";
   command.description =
       "From what images hold, a cluster's dump and a price list: which workloads can move to arm64 now and which cannot and why, the nodes that\n"

@@ -43,7 +43,7 @@ Result<int> serve(const Arguments& arguments, const Context& context) {
 Command registry_serve_command() {
   Command command;
   command.name = "registry serve";
-  command.summary = "serve images from a folder";
+  command.summary = "Serve images from a folder";
   command.usage = "archway registry serve --root DIR [--listen HOST:PORT] [flags]";
   command.description =
       "Serves a registry (OCI distribution-spec 1.1) from a folder, until it gets SIGINT or SIGTERM. The first line on\n"

@@ -89,7 +89,7 @@ Result<int> run(const Arguments& arguments, const Context& context) {
 Command simulate_command() {
   Command command;
   command.name = "simulate";
-  command.summary = "where pods would go if the cluster changed";
+  command.summary = "Show where pods would go if the cluster changed";
   command.usage = "archway simulate [flags] [CLUSTER...]";
   command.description =
       "Reads a cluster from files or folders (kubectl get -A -o json|yaml, lists of mixed kinds too), or, without any, the live one that\n"

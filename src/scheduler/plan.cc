@@ -152,7 +152,7 @@ class Planner {
     plan_.tidied = tidied();
     bool blocked = std::any_of(plan_.workloads.begin(), plan_.workloads.end(), [](const PlanWorkload& each) { return each.state == PlanWorkload::State::Blocked; });
     if (blocked) plan_.blocked_saving = plan_.tomorrow.nano_per_month - evaluate(PlanWorkload::State::Moves, true).bill.nano_per_month;
-    steps(whole);
+    steps();
     notes();
     return std::move(plan_);
   }
@@ -250,7 +250,8 @@ class Planner {
     return moved;
   }
 
-  // Lets the autoscaler fill nodes of this type until every pod has a place, or none more gets one.
+  // Nodes that are there take what they have room for, as in life; then lets the autoscaler fill nodes of this type until every pod has
+  // a place, or none more gets one.
   struct Trial {
     std::map<std::string, int64_t> sizes;  // by zone; "" where there are none
     int64_t nodes = 0;
@@ -260,6 +261,7 @@ class Planner {
     AutoscalerOptions options;
     options.balance_similar = true;
     Autoscaler autoscaler(options, groups_for(type, pool, name), prices_, std::nullopt, "");
+    world.schedule();
     for (int round = 0; round < 1000 && !world.pending().empty(); ++round) {
       ScaleUp up = autoscaler.scale_up(world);
       bool grew = false;
@@ -335,6 +337,10 @@ class Planner {
     group.name = name;
     group.labels = pool.labels;
     group.pods = pool.pods.size();
+    if (World world = world_without(leaving, coming, new_nodes, settled); room_is_there(world)) {
+      keep(world, {}, coming, outcome, new_nodes, settled);
+      return group;
+    }
     const Bound* best = nullptr;
     Trial best_trial;
     size_t trials = 0;
@@ -367,6 +373,11 @@ class Planner {
     return group;
   }
 
+  static bool room_is_there(World& world) {
+    world.schedule();
+    return world.pending().empty();
+  }
+
   // Puts the chosen nodes and their pods where the trial had them, for the pools that follow.
   void settle(const CandidateType& type, const Pool& pool, const std::string& name, const std::vector<const Pod*>& leaving, const std::vector<Pod>& coming, Outcome& outcome,
               std::vector<Node>& new_nodes, std::vector<Pod>& settled) const {
@@ -374,11 +385,17 @@ class Planner {
     std::set<std::string> old;
     for (const auto& [node_name, node] : world.nodes()) old.insert(node_name);
     trial(world, type, pool, name);
+    std::vector<Node> used;
     for (const auto& [node_name, node] : world.nodes()) {
       auto pods = world.pods_on(node_name);
-      bool used = std::any_of(pods.begin(), pods.end(), [](const WorldPod* pod) { return !pod->daemon; });
-      if (!old.contains(node_name) && used) new_nodes.push_back(node);
+      bool holds = std::any_of(pods.begin(), pods.end(), [](const WorldPod* pod) { return !pod->daemon; });
+      if (!old.contains(node_name) && holds) used.push_back(node);
     }
+    keep(world, used, coming, outcome, new_nodes, settled);
+  }
+
+  static void keep(World& world, const std::vector<Node>& used, const std::vector<Pod>& coming, Outcome& outcome, std::vector<Node>& new_nodes, std::vector<Pod>& settled) {
+    new_nodes.insert(new_nodes.end(), used.begin(), used.end());
     std::set<std::string> mine;
     for (const Pod& pod : coming) mine.insert(pod.meta.key());
     for (const WorldPod& pod : world.pods()) {
@@ -492,21 +509,24 @@ class Planner {
 
   Json priority_json() const {
     std::string text = "50:\n";
-    for (const PlanGroup& group : plan_.groups) text += "  - '" + group.name + "'\n";
+    for (const PlanGroup& group : plan_.groups) {
+      if (group.count > 0) text += "  - '" + group.name + "'\n";
+    }
     text += "10:\n  - '.*'\n";
     return Json::object({{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", Json::object({{"name", kPriorityConfigMap}, {"namespace", options_.name_space}})},
                          {"data", Json::object({{kPriorityKey, text}})}});
   }
 
-  void steps(const Outcome& whole) {
-    (void)whole;
+  void steps() {
     __int128_t today = plan_.today.nano_per_month, arm = 0;
     for (const PlanGroup& group : plan_.groups) arm += static_cast<__int128_t>(group.price.value_or(0)) * group.count * kHoursPerMonth;
     if (plan_.groups.empty()) return;
     PlanStep taint{"taint", "make the node groups, empty, with the taint " + options_.taint.str() + ": whatever does not tolerate it stays away", today, today, {}, {}};
-    for (const PlanGroup& group : plan_.groups) taint.patches.push_back({"node group " + group.name, "", group_json(group)});
+    for (const PlanGroup& group : plan_.groups) {
+      if (group.count > 0) taint.patches.push_back({"node group " + group.name, "", group_json(group)});
+    }
     PlanStep tolerate{"tolerations", "let the workloads whose images have " + options_.architecture + " tolerate it, and the DaemonSets that must follow", today, today, {}, {}};
-    PlanStep move{"move", "send them there; the groups grow as the pods wait", today, today + arm, {}, {}};
+    PlanStep move{"move", "send them there; groups grow as pods wait", today, today + arm, {}, {}};
     for (const PlanWorkload& each : plan_.daemons) {
       if (each.tolerate) tolerate.patches.push_back(*each.tolerate);
     }
@@ -517,7 +537,12 @@ class Planner {
     PlanStep priority{"priority", "let the autoscaler prefer the new groups (--expander=priority,least-waste)", today, today, {{"ConfigMap " + options_.name_space + "/" + std::string(kPriorityConfigMap), "kubectl apply -f -", priority_json()}}, {}};
     PlanStep remove{"remove", plan_.removed_nodes.empty() ? "no old node becomes empty" : "drain the nodes that are no longer needed; their group then gives them back", today + arm, plan_.tomorrow.nano_per_month, {}, {}};
     for (const std::string& node : plan_.removed_nodes) remove.commands.push_back("kubectl drain " + node + " --ignore-daemonsets --delete-emptydir-data");
-    plan_.steps = {std::move(taint), std::move(tolerate), std::move(priority), std::move(move), std::move(remove)};
+    bool grows = !taint.patches.empty();
+    if (grows) plan_.steps.push_back(std::move(taint));
+    plan_.steps.push_back(std::move(tolerate));
+    if (grows) plan_.steps.push_back(std::move(priority));
+    plan_.steps.push_back(std::move(move));
+    plan_.steps.push_back(std::move(remove));
   }
 
   void notes() {

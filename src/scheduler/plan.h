@@ -54,6 +54,8 @@ struct Bill {
   bool complete() const { return unpriced.empty(); }
 };
 
+// Nodes that some workloads need. No type and a count of 0 where those that are there have room, or (then `others` tells) where no
+// candidate takes the pods.
 struct PlanGroup {
   std::string name, type;
   std::vector<std::string> zones;

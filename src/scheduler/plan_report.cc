@@ -172,8 +172,8 @@ Json plan_json(const MigrationPlan& plan) {
 std::string plan_text(const MigrationPlan& plan) {
   std::string text = workloads_text(plan) + "\n" + bill_text("today", plan.today) + bill_text("after the last step", plan.tomorrow);
   for (const PlanGroup& group : plan.groups) {
-    text += "node group " + group.name + ": " + (group.type.empty() ? "no candidate type takes its pods" : std::to_string(group.count) + " x " + group.type) + " for " + std::to_string(group.pods) + " pods" +
-            (group.zones.empty() ? "" : " (" + join(group.zones, ", ") + ")") + "\n";
+    std::string needs = group.count > 0 ? std::to_string(group.count) + " x " + group.type : group.others.empty() ? "no new nodes: those that are there have room" : "no candidate type takes its pods";
+    text += "node group " + group.name + ": " + needs + " for " + std::to_string(group.pods) + " pods" + (group.zones.empty() ? "" : " (" + join(group.zones, ", ") + ")") + "\n";
     for (size_t i = 0; i < group.others.size() && i < 5; ++i) text += "    tried " + group.others[i].first + ": " + group.others[i].second + "\n";
   }
   for (const PlanPair& pair : plan.pairs) {

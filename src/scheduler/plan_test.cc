@@ -71,6 +71,26 @@ TEST(Plan, CountsASaving) {
             "kubectl -n s patch deployment web --type json -p '[{\"op\":\"add\",\"path\":\"/spec/template/spec/tolerations\",\"value\":[{\"key\":\"arch\",\"operator\":\"Equal\",\"value\":\"arm64\",\"effect\":\"NoSchedule\"}]}]'");
 }
 
+TEST(Plan, FillsNodesThatAreThereFirst) {
+  std::string arm = "{kind: Node, metadata: {name: arm, labels: {kubernetes.io/arch: arm64, kubernetes.io/os: linux, kubernetes.io/hostname: arm, node.kubernetes.io/instance-type: m7g.xlarge, "
+                    "topology.kubernetes.io/region: us-east-1}}, spec: {taints: [{key: arch, value: arm64, effect: NoSchedule}]}, status: {allocatable: {cpu: 3920m, memory: 14Gi, pods: '58'}}}\n---\n";
+  auto fits = plan(arm + node("n1", "m6i.xlarge") + deployment("web", "multi", {"n1", "n1"}), with_type("m7g.xlarge"));
+  ASSERT_TRUE(fits.ok()) << fits.error().message;
+  ASSERT_EQ(fits->groups.size(), 1u);
+  EXPECT_EQ(fits->groups[0].count, 0);
+  EXPECT_EQ(fits->removed_nodes, std::vector<std::string>{"n1"});
+  EXPECT_EQ(fits->saving(), fits->today.nano_per_month - fits->tomorrow.nano_per_month);
+  EXPECT_EQ(usd(fits->tomorrow.nano_per_month), "119.14");  // the m7g.xlarge that is paid today, too
+  std::vector<std::string> steps;
+  for (const PlanStep& step : fits->steps) steps.push_back(step.name);
+  EXPECT_EQ(steps, (std::vector<std::string>{"tolerations", "move", "remove"}));
+  // Two of four fit there; the others need one more.
+  auto more = plan(arm + node("n1", "m6i.xlarge") + node("n2", "m6i.xlarge") + deployment("web", "multi", {"n1", "n1", "n2", "n2"}), with_type("m7g.xlarge"));
+  ASSERT_TRUE(more.ok()) << more.error().message;
+  EXPECT_EQ(more->groups.at(0).count, 1);
+  EXPECT_EQ(more->steps.size(), 5u);
+}
+
 TEST(Plan, SaysWhereArmIsDearer) {
   PlanOptions options = with_type("t2a-standard-4");
   auto result = plan(node("n1", "e2-standard-4", "us-central1") + deployment("web", "multi", {"n1", "n1"}), options);
