@@ -58,6 +58,18 @@ std::string run_line(const ImageKnowledge& images, const Pod& pod, const Node& n
   return "  (" + std::string(run_verdict_name(verdict.verdict)) + ": " + verdict.image + ", " + verdict.why + ")";
 }
 
+std::string outweighed_text(const OutweighedPreference& preference) {
+  std::string text = "it prefers " + preference.wished + ", but " + preference.chosen + (preference.by > 0 ? " has " + std::to_string(preference.by) + " points more:" : " has as many points:");
+  for (const auto& [plugin, points] : preference.plugins) text += (text.ends_with(':') ? " " : ", ") + std::string(points > 0 ? "+" : "") + std::to_string(points) + " " + std::string(plugin_name(plugin));
+  return text + "\n";
+}
+
+Json outweighed_json(const OutweighedPreference& preference) {
+  Json plugins = Json::object();
+  for (const auto& [plugin, points] : preference.plugins) plugins.set(plugin_name(plugin), points);
+  return Json::object({{"wished", preference.wished}, {"chosen", preference.chosen}, {"by", preference.by}, {"plugins", std::move(plugins)}});
+}
+
 std::string in_words(const PlacementInput& input, const Pod& pod, const Decision& decision, const Cluster& cluster, const SmallestChangeAnswer& change, const std::string& architecture) {
   std::string text = pod.meta.key() + "\n";
   if (decision.pre_filter) text += "refused before any node: " + std::string(plugin_name(decision.pre_filter->plugin)) + "\n";
@@ -69,6 +81,7 @@ std::string in_words(const PlacementInput& input, const Pod& pod, const Decision
     text += "  " + node->node->name() + " (" + node->node->architecture() + ")  " + node_line(decision.nodes[node->index], decision) + run_line(input.images, pod, *node->node) + "\n";
   }
   if (decision.chosen) text += "goes to " + cluster.nodes()[*decision.chosen].node->name() + "\n";
+  if (auto preference = outweighed_preference(cluster, pod, decision)) text += outweighed_text(*preference);
   if (std::string trouble = image_trouble(input.images, pod, architecture); !trouble.empty()) text += "\non " + architecture + " its images do not run: " + trouble + "\n";
   text += "\nto run on " + architecture + ": ";
   if (!change.change) return text + "no change of the pod or of nodes is enough (" + change.why + ")\n";
@@ -116,6 +129,7 @@ Result<int> run(const Arguments& arguments, const Context& context) {
   if (arguments.has("json")) {
     Json json = decision_json(pod, decision, cluster);
     json.set("smallestChange", change_json(change, architecture));
+    if (auto preference = outweighed_preference(cluster, pod, decision)) json.set("outweighedPreference", outweighed_json(*preference));
     json.set("images", verdicts_json(input.images, pod, cluster));
     if (!input.unknown.empty()) json.set("unknownImages", unknown_images_json(input));
     context.out(to_json(json, {.indent = 2}) + "\n");

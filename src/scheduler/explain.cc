@@ -296,4 +296,35 @@ SmallestChangeAnswer smallest_change(const Profile& profile, const Cluster& clus
   return answer;
 }
 
+std::optional<OutweighedPreference> outweighed_preference(const Cluster& cluster, const Pod& pod, const Decision& decision) {
+  std::vector<kube::PreferredNodeTerm> wishes;
+  for (const kube::PreferredNodeTerm& each : pod.spec->node_affinity.preferred) {
+    bool of_architecture = std::any_of(each.term.expressions.begin(), each.term.expressions.end(),
+                                       [](const kube::Requirement& one) { return one.key == "kubernetes.io/arch" || one.key == "beta.kubernetes.io/arch"; });
+    if (of_architecture) wishes.push_back(each);
+  }
+  if (wishes.empty() || !decision.chosen) return std::nullopt;
+  auto wished = [&](uint32_t index) {
+    const Node& node = *cluster.nodes()[index].node;
+    return kube::preference_score(wishes, node.name(), node.meta.labels) > 0;
+  };
+  if (wished(*decision.chosen)) return std::nullopt;
+  std::optional<uint32_t> best;
+  for (uint32_t i = 0; i < decision.nodes.size(); ++i) {
+    if (decision.nodes[i].refusal || !wished(i)) continue;
+    bool better = !best || decision.nodes[i].total > decision.nodes[*best].total ||
+                  (decision.nodes[i].total == decision.nodes[*best].total && cluster.nodes()[i].node->name() < cluster.nodes()[*best].node->name());
+    if (better) best = i;
+  }
+  if (!best) return std::nullopt;
+  const NodeAnswer &has = decision.nodes[*decision.chosen], &lacks = decision.nodes[*best];
+  OutweighedPreference answer{cluster.nodes()[*best].node->name(), cluster.nodes()[*decision.chosen].node->name(), has.total - lacks.total, {}};
+  for (size_t slot = 0; slot < kScorers.size(); ++slot) {
+    int64_t more = has.scores[slot] - lacks.scores[slot];
+    if (decision.scorers[slot] && more != 0) answer.plugins.push_back({kScorers[slot], more});
+  }
+  std::stable_sort(answer.plugins.begin(), answer.plugins.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  return answer;
+}
+
 }  // namespace archway::scheduler

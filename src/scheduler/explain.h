@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "scheduler/cycle.h"
@@ -31,5 +32,14 @@ struct SmallestChangeAnswer {
 
 // `pod` must not be bound in `cluster`.
 SmallestChangeAnswer smallest_change(const Profile& profile, const Cluster& cluster, const Pod& pod, const std::string& architecture);
+
+// The pod prefers nodes of some architecture (preferred terms on kubernetes.io/arch), could go to one, and goes elsewhere: what other
+// scores that node has more of. kube-scheduler makes 200 points at most of all such wishes together.
+struct OutweighedPreference {
+  std::string wished, chosen;  // the best node that has what is preferred; where the pod goes
+  int64_t by = 0;              // points; 0: a tie that the name decides
+  std::vector<std::pair<Plugin, int64_t>> plugins;  // what `chosen` has more of (or less: below 0), the most first
+};
+std::optional<OutweighedPreference> outweighed_preference(const Cluster& cluster, const Pod& pod, const Decision& decision);
 
 }  // namespace archway::scheduler

@@ -76,5 +76,35 @@ TEST(SmallestChange, ImaginesANodeWhereThereIsNone) {
   EXPECT_EQ(answer.change->node, "arm64-node");
 }
 
+TEST(OutweighedPreference, NamesWhatIsWorthMore) {
+  // "x" holds the image, a gigabyte of it; "arm" is preferred, worth 200 points here.
+  constexpr std::string_view nodes = R"(
+kind: List
+items:
+- {kind: Node, metadata: {name: x, labels: {kubernetes.io/arch: amd64, zone: a}}, status: {allocatable: {cpu: "4", memory: 16Gi, pods: "10"}}}
+- {kind: Node, metadata: {name: arm, labels: {kubernetes.io/arch: arm64, zone: b}}, spec: {taints: [{key: k, effect: PreferNoSchedule}]}, status: {allocatable: {cpu: "4", memory: 16Gi, pods: "10"}}}
+)";
+  auto explained = [&](const std::string& weight, const std::string& more) {
+    Inventory inventory;
+    inventory.add(*parse_yaml(nodes));
+    auto json = parse_yaml("{kind: Pod, metadata: {name: p, namespace: default}, spec: {containers: [{name: c, image: i}], affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: ["
+                           "{weight: " + weight + ", preference: {matchExpressions: [{key: kubernetes.io/arch, operator: In, values: [arm64]}]}}" + more + "]}}}}");
+    EXPECT_TRUE(json.ok());
+    Pod pod = *kube::read_pod(*json);
+    Cluster cluster(inventory.nodes, inventory.objects);
+    return outweighed_preference(cluster, pod, decide(Profile(), cluster, pod));
+  };
+  auto answer = explained("1", "");
+  ASSERT_TRUE(answer);  // 300 points of a taint that is not tolerated against 200
+  EXPECT_EQ(answer->wished, "arm");
+  EXPECT_EQ(answer->chosen, "x");
+  EXPECT_EQ(answer->by, 100);
+  EXPECT_EQ(answer->plugins, (std::vector<std::pair<Plugin, int64_t>>{{Plugin::TaintToleration, 300}, {Plugin::NodeAffinity, -200}}));
+  // Other wishes make it less: of 100 against 1 hardly anything is left.
+  answer = explained("1", ", {weight: 100, preference: {matchExpressions: [{key: zone, operator: In, values: [a]}]}}");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->by, 498);
+}
+
 }  // namespace
 }  // namespace archway::scheduler
