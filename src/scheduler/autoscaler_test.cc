@@ -71,6 +71,24 @@ TEST(Autoscaler, ArmFirstForWhoToleratesIt) {
   EXPECT_EQ(others.rounds[0].decision.rejections[0].alike, 6u);
 }
 
+TEST(Autoscaler, GroupsOfMachinesWithExtendedResources) {
+  std::string groups = "kind: NodeGroups\nnodeGroups:\n- {name: gpu, max: 10, cpu: 96, memory: 768Gi, resources: {nvidia.com/gpu: 8}}\n- {name: x86, type: m7i.xlarge, max: 10, cpu: 4, memory: 16Gi}\n---\n";
+  std::string text;
+  for (int i = 0; i < 3; ++i) {
+    text += "{kind: Pod, metadata: {name: g" + std::to_string(i) + ", namespace: d}, spec: {containers: [{name: c, image: i, resources: {requests: {cpu: 1, memory: 1Gi, nvidia.com/gpu: 4}, limits: {nvidia.com/gpu: 4}}}]}}\n---\n";
+  }
+  AutoscalerRun result = run(read(groups + text));
+  EXPECT_EQ(size_of(result, "gpu"), 2);
+  EXPECT_EQ(size_of(result, "x86"), 0);
+  EXPECT_TRUE(result.pending.empty());
+
+  AutoscalerInput wrong;
+  auto document = parse_yaml_documents("kind: NodeGroups\nnodeGroups:\n- {name: g, cpu: 4, memory: 8Gi, resources: {cpu: 3, nvidia.com/gpu: many}, template: {resources: {}}}\n");
+  wrong.add((*document)[0].value, &(*document)[0].marks, "test.yaml");
+  wrong.settle(PriceTable());
+  EXPECT_EQ(wrong.problems.size(), 3u);
+}
+
 TEST(Autoscaler, FallsBackWhenTheFirstGroupIsFull) {
   AutoscalerOptions options;
   options.expanders = *parse_expanders("priority");

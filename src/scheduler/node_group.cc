@@ -36,6 +36,7 @@ Result<Size> size_of(const NodeGroup& group, const PriceTable& prices) {
   if (group.milli_cpu) size.capacity.milli_cpu = *group.milli_cpu;
   if (group.memory) size.capacity.memory = *group.memory;
   if (group.milli_cpu && group.memory) size.source = "as given";
+  size.capacity.scalars = group.extended;
   size.capacity.pods = group.pods.value_or(kTemplatePods);
   if (size.capacity.milli_cpu <= 0 || size.capacity.memory <= 0) {
     std::string type = group.first_type();
@@ -138,6 +139,7 @@ Result<NodeTemplate> real_node(const NodeGroup& group, const PriceTable& prices,
   bool given = group.milli_cpu && group.memory;
   result.node.allocatable = given ? size.capacity : estimated_allocatable(static_cast<int>(size.capacity.milli_cpu / 1000), static_cast<double>(size.capacity.memory) / (1024.0 * kMiB));
   if (group.pods) result.node.allocatable.pods = *group.pods;
+  if (group.declares_nodes) result.node.allocatable.scalars = size.capacity.scalars;
   Labels& labels = result.node.meta.labels;
   set_default_labels(group, group.zones.empty() ? "" : group.zones[zone_index % group.zones.size()], architecture_of_type(group.first_type(), prices), labels);
   if (group.declares_nodes) {

@@ -45,6 +45,7 @@ struct NodeGroup {
   std::vector<kube::Taint> boot_taints;  // of --register-with-taints in the boot command: nodes have them, and no API tells of them
   // Given sizes count before those of the type.
   std::optional<int64_t> milli_cpu, memory, pods;
+  std::vector<std::pair<std::string, int64_t>> extended;  // own form: extended resources, as nvidia.com/gpu; by name
   // Own form: what the autoscaler believes, where that differs from the nodes.
   std::optional<Labels> template_labels;
   std::optional<std::vector<kube::Taint>> template_taints;

@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::string_view kKind = "NodeGroups";
 constexpr std::string_view kMembers[] = {"name", "id", "provider", "region", "min", "max", "current", "type", "types", "zones", "spot", "labels",
-                                         "taints", "cpu", "memory", "pods", "price", "nodes", "template", "tags"};
+                                         "taints", "cpu", "memory", "pods", "resources", "price", "nodes", "template", "tags"};
 
 class GroupReader {
  public:
@@ -37,9 +37,14 @@ class GroupReader {
     if (auto cpu = quantity("cpu")) group_.milli_cpu = cpu->milli_value();
     if (auto memory = quantity("memory")) group_.memory = memory->value();
     if (auto pods = quantity("pods")) group_.pods = pods->value();
+    extended();
     price();
     nodes();
     Marked believed = from_["template"];
+    for (size_t i = 0; i < believed.size(); ++i) {
+      const std::string& key = believed.member(i).first;
+      if (key != "labels" && key != "taints") complain(believed.member(i).second, "\"" + key + "\" is no member of a template: labels and taints are");
+    }
     if (believed["labels"]->is_object()) group_.template_labels = labels(believed["labels"]);
     if (believed["taints"]->is_array()) group_.template_taints = taints(believed["taints"]);
     Marked tags = from_["tags"];
@@ -66,6 +71,18 @@ class GroupReader {
     if (parsed.ok() && parsed->nanos() > 0) return *parsed;
     complain(value, std::string(key) + " must be an amount over zero");
     return std::nullopt;
+  }
+
+  void extended() {
+    Marked all = from_["resources"];
+    for (size_t i = 0; i < all.size(); ++i) {
+      const auto& [name, value] = all.member(i);
+      auto parsed = kube::Quantity::parse(value->is_string() ? value->string() : to_json(value.json()));
+      if (!kube::is_scalar_resource(name)) complain(value, name + " is no extended resource, as nvidia.com/gpu is");
+      else if (!parsed.ok() || parsed->value() < 0) complain(value, name + " must be an amount");
+      else group_.extended.push_back({name, parsed->value()});
+    }
+    std::sort(group_.extended.begin(), group_.extended.end());
   }
 
   Labels labels(const Marked& value) {
