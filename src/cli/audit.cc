@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/audit_commands.h"
 #include "cli/audit_run.h"
+#include "cli/locale.h"
 
 namespace archway::cli {
 
@@ -21,13 +22,7 @@ audit::TextLook look_of(const Arguments& arguments, const Context& context) {
   look.notes = arguments.has("notes");
   if (!context.terminal_out) return look;
   look.color = context.color;
-  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
-    auto value = context.environment(name);
-    if (!value || value->empty()) continue;
-    std::string locale = to_lower(*value);
-    look.marks = locale.find("utf-8") != locale.npos || locale.find("utf8") != locale.npos;
-    break;
-  }
+  look.marks = speaks_utf8(context);
   return look;
 }
 

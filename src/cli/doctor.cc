@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "cli/command.h"
+#include "cli/locale.h"
 #include "cli/registry_access.h"
 #include "format/json.h"
 #include "runtime/runtime.h"
@@ -17,15 +18,6 @@ const char* state_name(Capability::State state) {
     case Capability::State::Missing: return "missing";
   }
   return "missing";
-}
-
-bool is_utf8_locale(const Context& context) {
-  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
-    auto value = context.environment(name);
-    if (!value || value->empty()) continue;
-    return value->find("UTF-8") != std::string::npos || value->find("utf8") != std::string::npos || value->find("UTF8") != std::string::npos;
-  }
-  return false;
 }
 
 std::string mark(Capability::State state, bool utf8) {
@@ -72,7 +64,7 @@ Result<int> run(const Arguments& arguments, const Context& context) {
     context.out(to_json(as_json(all, ready), {.indent = 2}) + "\n");
     return ready ? kOk : kFoundProblems;
   }
-  context.out(table(all, is_utf8_locale(context)));
+  context.out(table(all, speaks_utf8(context)));
   context.out(ready ? "\nThis machine builds for linux/amd64 and linux/arm64.\n" : "\nThis machine cannot build for both linux/amd64 and linux/arm64 yet.\n");
   return ready ? kOk : kFoundProblems;
 }

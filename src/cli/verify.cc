@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/image_lookup.h"
 #include "cli/image_place.h"
+#include "cli/locale.h"
 #include "cli/registry_access.h"
 #include "registry/lookup_store.h"
 
@@ -35,13 +36,7 @@ Look look_of(const Context& context) {
   Look look;
   if (!context.terminal_out) return look;
   look.color = context.color;
-  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
-    auto value = context.environment(name);
-    if (!value || value->empty()) continue;
-    std::string locale = to_lower(*value);
-    look.marks = locale.find("utf-8") != locale.npos || locale.find("utf8") != locale.npos;
-    break;
-  }
+  look.marks = speaks_utf8(context);
   return look;
 }
 

@@ -3,28 +3,13 @@
 
 #include "base/text.h"
 #include "scheduler/autoscaler_run.h"
+#include "scheduler/text_table.h"
 
 namespace archway::scheduler {
 
 namespace {
 
 using Row = std::vector<std::string>;
-
-std::string table(const std::vector<Row>& rows) {
-  std::vector<size_t> widths;
-  for (const Row& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size() + 2);
-  }
-  std::string text;
-  for (const Row& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) line += row[i] + (i + 1 == row.size() ? "" : std::string(widths[i] - row[i].size(), ' '));
-    while (line.ends_with(' ')) line.pop_back();
-    text += line + "\n";
-  }
-  return text;
-}
 
 Json pairs_json(const std::vector<std::pair<std::string, std::string>>& pairs, std::string_view first, std::string_view second) {
   Json list = Json::array();
@@ -99,7 +84,7 @@ std::string claims_text(const KarpenterResult& result) {
     rows.push_back({claim.name, claim.pool, claim.offer.machine.type, arch ? *arch : "", claim.offer.capacity_type, std::to_string(claim.pods.size()),
                     usd(static_cast<__int128_t>(claim.offer.price) * kHoursPerMonth), "the cheapest of " + std::to_string(claim.offers) + " offers"});
   }
-  std::string text = result.claims.empty() ? "no node is started\n" : table(rows);
+  std::string text = result.claims.empty() ? "no node is started\n" : text_table(rows);
   for (const auto& [pod, what] : result.relaxed) text += "relaxed: " + pod + " gave up " + what + "\n";
   return text;
 }
@@ -164,10 +149,10 @@ std::string autoscaler_text(const AutoscalerRun& run) {
       rows.push_back({each.name, each.architecture, each.type, std::to_string(each.min), std::to_string(each.max), std::to_string(each.before), std::to_string(each.after),
                       price_text(each.price, each.before), price_text(each.price, each.after)});
     }
-    text += table(rows);
+    text += text_table(rows);
     std::vector<Row> down = {{"NODE", "GROUP", "COULD GO", ""}};
     for (const ScaleDown& each : run.scale_down) down.push_back({each.node, each.group, each.removable ? "yes" : "no", each.why});
-    if (down.size() > 1) text += "\n" + table(down);
+    if (down.size() > 1) text += "\n" + text_table(down);
   }
   for (const AutoscalerRun::Crash& each : run.crashes) {
     text += "would crash: " + each.pod + " on " + each.node + ": " + std::string(run_verdict_name(each.verdict.verdict)) + ": " + each.verdict.image + ", " + each.verdict.why + "\n";

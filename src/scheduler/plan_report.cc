@@ -3,28 +3,13 @@
 
 #include "base/text.h"
 #include "scheduler/plan.h"
+#include "scheduler/text_table.h"
 
 namespace archway::scheduler {
 
 namespace {
 
 using Row = std::vector<std::string>;
-
-std::string table(const std::vector<Row>& rows) {
-  std::vector<size_t> widths;
-  for (const Row& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size() + 2);
-  }
-  std::string text;
-  for (const Row& row : rows) {
-    std::string line = "  ";
-    for (size_t i = 0; i < row.size(); ++i) line += row[i] + (i + 1 == row.size() ? "" : std::string(widths[i] - row[i].size(), ' '));
-    while (line.ends_with(' ')) line.pop_back();
-    text += line + "\n";
-  }
-  return text;
-}
 
 std::string_view state_name(PlanWorkload::State state) {
   switch (state) {
@@ -91,7 +76,7 @@ std::string bill_text(const char* title, const Bill& bill) {
     rows.push_back({std::to_string(line.count), line.type.empty() ? "(unknown type)" : line.type, line.architecture, line.region, line.spot ? "spot" : "",
                     line.price ? "$" + usd(static_cast<__int128_t>(*line.price) * static_cast<int64_t>(line.count) * kHoursPerMonth) : "no known price"});
   }
-  return text + table(rows);
+  return text + text_table(rows, "  ");
 }
 
 std::string workloads_text(const MigrationPlan& plan) {

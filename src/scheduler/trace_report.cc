@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "scheduler/text_table.h"
 #include "scheduler/trace_run.h"
 
 namespace archway::scheduler {
@@ -20,22 +21,6 @@ std::string hours_text(int64_t seconds) {
 }
 
 using Row = std::vector<std::string>;
-
-std::string table(const std::vector<Row>& rows) {
-  std::vector<size_t> widths;
-  for (const Row& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size() + 2);
-  }
-  std::string text;
-  for (const Row& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) line += row[i] + (i + 1 == row.size() ? "" : std::string(widths[i] - row[i].size(), ' '));
-    while (line.ends_with(' ')) line.pop_back();
-    text += line + "\n";
-  }
-  return text;
-}
 
 }  // namespace
 
@@ -80,7 +65,7 @@ std::string trace_text(const TraceResult& result) {
     totals.push_back({each.name, each.architecture, each.type, std::to_string(each.peak), std::to_string(each.started), std::to_string(each.removed), hours_text(each.node_seconds),
                       each.price ? usd(each.nano_usd) : "no known price"});
   }
-  std::string text = table(rows) + "\n" + table(totals) + "\n";
+  std::string text = text_table(rows) + "\n" + text_table(totals) + "\n";
   text += std::to_string(result.placed) + " of " + std::to_string(result.pods) + " pods were placed; they waited " + std::to_string(result.wait_mean_s) + " s on average, half of them up to " +
           std::to_string(result.wait_median_s) + " s, 95 % up to " + std::to_string(result.wait_p95_s) + " s, one " + std::to_string(result.wait_max_s) + " s\n";
   if (result.evicted > 0) text += std::to_string(result.evicted) + " pods were moved when their node went\n";
