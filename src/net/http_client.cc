@@ -10,6 +10,7 @@
 #include <cstring>
 #include <list>
 #include <mutex>
+#include <utility>
 
 #include "base/check.h"
 #include "base/sync.h"
@@ -551,8 +552,10 @@ Result<size_t> Exchange::read(std::span<std::byte> into) {
   }
   if (filled_ == 0) run_until([&] { return filled_ > 0; });
   settle();
+  // Both together: what comes when nobody reads (the rest that is drained) finds no target, and must not count from where the last one ended.
   target_ = {};
-  if (filled_ > 0) return filled_;
+  size_t filled = std::exchange(filled_, 0);
+  if (filled > 0) return filled;
   if (failure_) return *failure_;
   return size_t{0};
 }
