@@ -1,5 +1,7 @@
 #include "build/run_image.h"
 
+#include <unistd.h>
+
 #include "base/fd.h"
 #include "base/text.h"
 #include "base/thread_pool.h"
@@ -56,6 +58,7 @@ Result<RanImage> run_image(const RunImageRequest& request, const RunOutput& outp
   spec.variant = image->config.platform.variant;
 
   RuntimeOptions options = request.runtime;
+  options.terminal = request.terminal && ::isatty(0) != 0;
   if (options.state_dir.empty()) options.state_dir = store->root() + "/runtime";
   auto runtime = TRY(Runtime::create(options));
   TRY(runtime->check_architecture(spec.architecture, spec.variant).context(request.image));

@@ -88,10 +88,12 @@ Result<void> OciContainerRuntime::prepare() {
 }
 
 // By trying: whether a runtime works depends on its version, the kernel, the cgroups and who we are. crun comes first since it
-// starts a container in a third of runc's time.
+// starts a container in a third of runc's time; but not with a terminal, of which crun (1.8.1: 1 time in 8) forgets what was written last.
 Result<OciRuntime> OciContainerRuntime::choose_runtime() {
-  std::vector<std::string> candidates;
-  for (const std::string& name : options_.runtime.empty() ? std::vector<std::string>{"crun", "runc"} : std::vector<std::string>{options_.runtime}) {
+  std::vector<std::string> candidates, names = {"crun", "runc"};
+  if (options_.terminal) std::swap(names[0], names[1]);
+  if (!options_.runtime.empty()) names = {options_.runtime};
+  for (const std::string& name : names) {
     if (auto found = find_program(name)) candidates.push_back(*found);
   }
   if (candidates.empty() && !options_.runtime.empty()) return Error{Code::NotFound, "OCI runtime " + options_.runtime + " not found", "install it, or leave --runtime out"};

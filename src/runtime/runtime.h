@@ -62,6 +62,7 @@ struct RuntimeOptions {
   Emulation emulation = Emulation::Auto;
   std::string runtime = {};      // --runtime: a program; empty: the one that works here
   std::string state_dir;         // for bundles; private to us
+  bool terminal = false;         // programs will have our terminal: runc is tried first
 };
 
 // Thread safe; several containers may run at once. Each runs in a fresh process of this same program
