@@ -302,6 +302,11 @@ def checks():
     fine = folder / "fine.yml"
     run("ci", "github", "--builder", "buildx", "-o", str(fine))
     run("ci", "check", str(fine))
+    other = folder / "labeler.yml"
+    other.write_text("documentation: docs/*\n")
+    beside = run("ci", "check", str(other), str(article), "--json", status=1)
+    check("a file of no system hides nothing of the others", [u["file"] for u in json.loads(beside.stdout)["unseen"]] == [str(other)] and len(json.loads(beside.stdout)["files"]) == 1, beside.stdout)
+    check("and says so", "labeler.yml: no file of a system" in run("ci", "check", str(fine), str(other), status=2).stderr)
     nothing = folder / "nothing.yml"
     nothing.write_text("a: 1\n")
     check("no pipeline", "no file of a system" in run("ci", "check", str(nothing), status=2).stderr)

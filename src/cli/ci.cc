@@ -77,7 +77,19 @@ Result<FileFindings> check_file(const std::string& path, std::optional<System> s
 
 Result<int> check_files(const std::vector<std::string>& paths, std::optional<System> system, const Arguments& arguments, const Context& context) {
   std::vector<FileFindings> files;
-  for (const std::string& path : paths) files.push_back(TRY(check_file(path, system)));
+  Json unseen = Json::array();
+  for (const std::string& path : paths) {
+    auto file = check_file(path, system);
+    if (file.ok()) {
+      files.push_back(std::move(*file));
+    } else if (paths.size() == 1) {
+      return file.error();
+    } else {
+      // One file that cannot be read must not hide what is wrong with the others.
+      unseen.push(Json::object({{"file", path}, {"why", file.error().message}}));
+      context.err("archway: " + file.error().message + "\n");
+    }
+  }
   for (const std::string& path : arguments.many("dockerfile")) {
     auto findings = TRY(dockerfile_findings(path));
     files.push_back({path, files.empty() ? System::GitLab : files.front().system, std::move(findings)});
@@ -92,12 +104,13 @@ Result<int> check_files(const std::vector<std::string>& paths, std::optional<Sys
   }
   if (arguments.has("json")) {
     Json summary = Json::object({{"errors", errors}, {"warnings", warnings}, {"notes", notes}});
-    context.out(to_json(Json::object({{"files", std::move(list)}, {"summary", std::move(summary)}}), {.indent = 2}) + "\n");
+    context.out(to_json(Json::object({{"files", std::move(list)}, {"summary", std::move(summary)}, {"unseen", unseen}}), {.indent = 2}) + "\n");
   } else {
     auto counted = [](size_t count, const char* what) { return std::to_string(count) + " " + what + (count == 1 ? "" : "s"); };
     context.out(text + counted(errors, "error") + ", " + counted(warnings, "warning") + ", " + counted(notes, "note") + "\n");
   }
-  return errors + warnings > 0 ? kFoundProblems : kOk;
+  if (errors + warnings > 0) return kFoundProblems;
+  return unseen.size() > 0 ? kCouldNot : kOk;
 }
 
 Result<int> run_check(const Arguments& arguments, const Context& context) {
