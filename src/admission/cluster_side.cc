@@ -183,20 +183,21 @@ std::string Running::metrics_text() const {
 
 }  // namespace
 
+ImageAnswer answer_of(const Result<ImageLookup::Facts>& facts) {
+  ImageAnswer answer;
+  if (facts.ok()) {
+    answer.truth = &(*facts)->truth;
+    answer.keep = *facts;
+  } else {
+    answer.code = facts.error().code;
+    answer.why = facts.error().message;
+  }
+  return answer;
+}
+
 ImageAnswers ask_lookup(ImageLookup& lookup, const std::vector<std::string>& images, const Keychain& keychain, std::chrono::steady_clock::time_point deadline, std::stop_token stop) {
   ImageAnswers answers;
-  for (const std::string& image : images) {
-    auto facts = lookup.look_up(image, keychain, deadline, stop);
-    ImageAnswer answer;
-    if (facts.ok()) {
-      answer.truth = &(*facts)->truth;
-      answer.keep = *facts;
-    } else {
-      answer.code = facts.error().code;
-      answer.why = facts.error().message;
-    }
-    answers.emplace(image, std::move(answer));
-  }
+  for (const std::string& image : images) answers.emplace(image, answer_of(lookup.look_up(image, keychain, deadline, stop)));
   return answers;
 }
 

@@ -48,6 +48,7 @@ class ClusterSide {
   virtual EventRecorder* events() = 0;           // null where none are recorded
 };
 
+ImageAnswer answer_of(const Result<ImageLookup::Facts>& facts);
 // What look-ups say of a pod's images, each waited for until the deadline.
 ImageAnswers ask_lookup(ImageLookup& lookup, const std::vector<std::string>& images, const Keychain& keychain, std::chrono::steady_clock::time_point deadline, std::stop_token stop);
 

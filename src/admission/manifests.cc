@@ -49,6 +49,7 @@ class Manifests {
 
  private:
   std::string tls_name() const { return options_.name + "-tls"; }
+  bool since(int minor) const { return options_.kube_minor == 0 || options_.kube_minor >= minor; }
 
   Json object(const std::string& api_version, const std::string& kind, const std::string& name, bool namespaced) const {
     Json labels = named_labels(options_.name);
@@ -109,7 +110,7 @@ class Manifests {
     std::vector<Json> inside = {rule("coordination.k8s.io", {"leases"}, {"get", "update"}, options_.name)};
     if (own) inside.push_back(rule("", {"secrets"}, {"get", "list", "watch", "update"}, tls_name()));
     grant(made, "", true, std::move(inside));
-    std::vector<Json> everywhere = {rule("", {"pods"}, {"get", "list", "watch"}), rule("", {"nodes"}, {"get"}), rule("", {"events"}, {"list", "watch", "create", "patch"})};
+    std::vector<Json> everywhere = {rule("", {"pods"}, {"get", "list", "watch"}), rule("", {"nodes"}, {"get", "list", "watch"}), rule("", {"events"}, {"list", "watch", "create", "patch"})};
     if (own) everywhere.push_back(rule("admissionregistration.k8s.io", {"mutatingwebhookconfigurations"}, {"get", "patch"}, options_.name));
     grant(made, "", false, std::move(everywhere));
     // What not everybody wants to grant stands by itself.
@@ -145,7 +146,7 @@ class Manifests {
     return made;
   }
   Json disruption_budget() const {
-    Json made = object("policy/v1", "PodDisruptionBudget", options_.name, true);
+    Json made = object(since(kPolicyMinor) ? "policy/v1" : "policy/v1beta1", "PodDisruptionBudget", options_.name, true);
     made.set("spec", Json::object({{"maxUnavailable", 1}, {"selector", Json::object({{"matchLabels", named_labels(options_.name)}})}}));
     return made;
   }
@@ -155,9 +156,9 @@ class Manifests {
     std::vector<std::string> words = {"admission", "serve", "--listen=:" + std::to_string(kPort), std::string("--tls-cert-file=") + kTlsFolder + "/tls.crt",
                                       std::string("--tls-private-key-file=") + kTlsFolder + "/tls.key", std::string("--cache=") + kCacheFolder, "--controllers", "--name=" + options_.name};
     if (own) words.push_back("--own-certificate");
+    for (const std::string& name : options_.ignored_namespaces) words.push_back("--ignore-namespace=" + name);
     if (options_.gates) words.push_back("--on-unknown=gate");
     if (options_.read_logs) words.push_back("--read-logs");
-    for (const std::string& name : options_.ignored_namespaces) words.push_back("--ignore-namespace=" + name);
     words.insert(words.end(), options_.serve_flags.begin(), options_.serve_flags.end());
     return Json(words);
   }
@@ -214,6 +215,9 @@ class Manifests {
     }
     Json cache = Json::object({{"name", "cache"}, {"emptyDir", Json::object({{"sizeLimit", "1Gi"}})}});
     Json made = Json::object({{"serviceAccountName", options_.name}});
+    Json secrets = Json::array();
+    for (const std::string& name : options_.image_pull_secrets) secrets.push(Json::object({{"name", name}}));
+    if (secrets.size() > 0) made.set("imagePullSecrets", secrets);
     if (!options_.priority_class.empty()) made.set("priorityClassName", options_.priority_class);
     made.set("securityContext", Json::object({{"runAsNonRoot", true}, {"runAsUser", kUser}, {"runAsGroup", kUser}, {"fsGroup", kUser}, {"seccompProfile", Json::object({{"type", "RuntimeDefault"}})}}));
     if (!options_.tolerate.empty()) made.set("tolerations", tolerations());
@@ -294,7 +298,7 @@ class Manifests {
       made = with_metadata(std::move(made), "annotations", Json::object({{"cert-manager.io/inject-ca-from", options_.name_space + "/" + options_.name}}));
     }
     Json pods = webhook("pods.archway.dev", {operations_on("", {"CREATE", "UPDATE"}, {"pods"}), operations_on("", {"UPDATE"}, {"pods/ephemeralcontainers"})});
-    pods.set("matchConditions", pod_conditions());
+    if (since(kConditionsMinor)) pods.set("matchConditions", pod_conditions());
     Json webhooks = Json::array();
     webhooks.push(std::move(pods));
     if (options_.owners) {
@@ -330,6 +334,18 @@ Result<void> check(const ManifestOptions& options) {
 }
 
 }  // namespace
+
+Result<int> parse_kube_version(std::string_view text) {
+  std::string_view rest = text;
+  if (rest.starts_with('v')) rest.remove_prefix(1);
+  auto [major, more] = cut(rest, '.');
+  std::string_view minor = more.value_or("");
+  minor = minor.substr(0, minor.find_first_not_of("0123456789"));
+  auto number = parse_uint(minor);
+  if (major != "1" || !number || *number > 10'000) return Error{Code::Invalid, "\"" + std::string(text) + "\" is no version of Kubernetes; expected one like 1.28"};
+  if (*number < kMinMinor) return Error{Code::Invalid, "Kubernetes " + std::string(text) + " is too old: 1." + std::to_string(kMinMinor) + " or later is needed"};
+  return static_cast<int>(*number);
+}
 
 Result<std::vector<Json>> admission_manifests(const ManifestOptions& options) {
   TRY(check(options));

@@ -14,7 +14,13 @@ namespace archway::admission {
 
 inline constexpr int kMinTimeoutSeconds = 1, kMaxTimeoutSeconds = 30;  // admissionregistration.k8s.io
 
-// Of what stands in deploy/; who builds an image of their own says so with --image.
+// Kubernetes 1.N: what the API server has to be for it.
+inline constexpr int kMinMinor = 20;
+inline constexpr int kPolicyMinor = 21;     // policy/v1
+inline constexpr int kGatesMinor = 27;      // pods' scheduling gates, without a feature gate of the server's own
+inline constexpr int kConditionsMinor = 27; // matchConditions of webhooks: before, a server refuses the unknown field, or warns of it
+
+// Of what stands in deploy/. Nobody has pushed that image: who installs it makes one (tools/make-image) and says so with --image.
 inline constexpr const char* kDefaultVersion = "0.1.0";
 inline constexpr const char* kDefaultImage = "docker.io/archway/archway:0.1.0";
 
@@ -34,8 +40,13 @@ struct ManifestOptions {
   std::vector<std::string> ignored_namespaces = {};  // besides kube-system and its own
   std::vector<ToleratedTaint> tolerate = {};         // its own pods go to those nodes, too
   std::vector<std::string> serve_flags = {};         // "--prefer=arm64": as they are
+  std::vector<std::string> image_pull_secrets = {};  // in its namespace, for its own image
   std::string priority_class = {};
+  int kube_minor = 0;         // made for Kubernetes 1.N; 0: for any since kConditionsMinor
 };
+
+// "1.28", "v1.28.3+k3s1": 28. Invalid where it is none, or older than kMinMinor.
+Result<int> parse_kube_version(std::string_view text);
 
 // Invalid names what cannot be: a name that is none, a URL that is not https.
 Result<std::vector<Json>> admission_manifests(const ManifestOptions& options);

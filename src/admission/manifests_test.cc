@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "admission/template_merge.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "format/yaml.h"
@@ -38,7 +39,7 @@ TEST(Manifests, GrantNoMoreThanIsNeeded) {
   ManifestOptions options = usual();
   auto objects = *admission_manifests(options);
   EXPECT_EQ(rights(objects, "Role"), (std::vector<std::string>{"get,update leases/archway-admission", "get,list,watch,update secrets/archway-admission-tls"}));
-  EXPECT_EQ(rights(objects, "ClusterRole"), (std::vector<std::string>{"get,list,watch pods", "get nodes", "list,watch,create,patch events", "get,patch mutatingwebhookconfigurations/archway-admission"}));
+  EXPECT_EQ(rights(objects, "ClusterRole"), (std::vector<std::string>{"get,list,watch pods", "get,list,watch nodes", "list,watch,create,patch events", "get,patch mutatingwebhookconfigurations/archway-admission"}));
   for (const char* extra : {"archway-admission-gates", "archway-admission-pull-secrets", "archway-admission-logs"}) EXPECT_EQ(find(objects, "ClusterRole", extra), nullptr) << extra;
   options.gates = options.pull_secrets = options.read_logs = true;
   options.certificates = ManifestOptions::Certificates::CertManager;
@@ -136,6 +137,42 @@ TEST(DeployFolder, HoldsWhatIsGenerated) {
   expect_files("kustomize-cert-manager", *kustomization(options));
 }
 
+TEST(Manifests, AreMadeForAnOlderKubernetes) {
+  ManifestOptions options = usual();
+  auto pods_webhook = [&] { return (*find(*admission_manifests(options), "MutatingWebhookConfiguration"))["webhooks"].items()[0]; };
+  auto budget = [&] { return (*find(*admission_manifests(options), "PodDisruptionBudget"))["apiVersion"].string(); };
+  EXPECT_EQ(pods_webhook()["matchConditions"].size(), 2u);
+  EXPECT_EQ(budget(), "policy/v1");
+  options.kube_minor = kConditionsMinor;
+  EXPECT_EQ(pods_webhook()["matchConditions"].size(), 2u);
+  options.kube_minor = kConditionsMinor - 1;
+  EXPECT_FALSE(pods_webhook().has("matchConditions"));
+  EXPECT_EQ(budget(), "policy/v1");
+  options.kube_minor = kPolicyMinor - 1;
+  EXPECT_EQ(budget(), "policy/v1beta1");
+}
+
+TEST(KubeVersion, IsReadAsServersSayIt) {
+  const std::pair<const char*, int> good[] = {{"1.20", 20}, {"v1.36.2", 36}, {"1.27.3-gke.100", 27}, {"v1.31+", 31}, {"1.28.3+k3s1", 28}};
+  for (const auto& [text, minor] : good) EXPECT_EQ(parse_kube_version(text).value_or(-1), minor) << text;
+  for (const char* text : {"", "1", "1.", "2.1", "1.19", "1.x", "v", "latest", "1.99999999999999999999"}) EXPECT_FALSE(parse_kube_version(text).ok()) << text;
+}
+
+TEST(TemplateMerge, WritesOnceWhatBothHave) {
+  EXPECT_EQ(merge_by_condition("a\nb\nd\n", "a\nc\nd\n", ".X"), "a\n{{- if .X }}\nc\n{{- else }}\nb\n{{- end }}\nd\n");
+  EXPECT_EQ(merge_by_condition("a\n", "a\nb\n", ".X"), "a\n{{- if .X }}\nb\n{{- end }}\n");
+  EXPECT_EQ(merge_by_condition("a\nb\n", "b\n", ".X"), "{{- if not (.X) }}\na\n{{- end }}\nb\n");
+  EXPECT_EQ(merge_by_condition("", "b\n", ".X"), "{{- if .X }}\nb\n{{- end }}\n");
+  EXPECT_EQ(merge_by_condition("b\n", "b\n", ".X"), "b\n");
+}
+
+// The end of another condition must not be taken for the end of this one.
+TEST(TemplateMerge, LeavesConditionsInsideWhole) {
+  std::string inside = "{{- if .Y }}\na\n{{- end }}\n";
+  EXPECT_EQ(merge_by_condition("a\n", inside, ".X"), "{{- if .X }}\n" + inside + "{{- else }}\na\n{{- end }}\n");
+  EXPECT_EQ(merge_by_condition("b\n" + inside, inside, ".X"), "{{- if not (.X) }}\nb\n{{- end }}\n" + inside);
+}
+
 TEST(HelmChart, HasAConditionForEachSwitchAndNoMarkLeft) {
   Files files = *helm_chart(usual(), "1.2.3");
   for (const auto& [path, text] : files) {
@@ -152,7 +189,7 @@ TEST(HelmChart, HasAConditionForEachSwitchAndNoMarkLeft) {
   }
   auto begins_with = [&](const std::string& path, std::string_view text) { return files.contains(path) && files[path].starts_with(text); };
   EXPECT_TRUE(begins_with("templates/issuer-archway-admission.yaml", "{{- if .Values.certManager.enabled }}\n"));
-  EXPECT_TRUE(begins_with("templates/secret-archway-admission-tls.yaml", "{{- if not .Values.certManager.enabled }}\n"));
+  EXPECT_TRUE(begins_with("templates/secret-archway-admission-tls.yaml", "{{- if not (.Values.certManager.enabled) }}\n"));
   EXPECT_TRUE(begins_with("templates/clusterrole-archway-admission-gates.yaml", "{{- if .Values.gates.enabled }}\n"));
   EXPECT_TRUE(begins_with("templates/service-archway-admission.yaml", "apiVersion: v1\n"));
   EXPECT_FALSE(files.contains("templates/namespace-archway-mark-namespace.yaml"));

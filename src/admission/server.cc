@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <thread>
 
+#include "admission/cluster_side.h"
 #include "admission/metrics.h"
 #include "base/sync.h"
 #include "base/thread_pool.h"
@@ -184,18 +185,6 @@ ServerResponse Webhook::answer(std::string_view body, std::optional<std::chrono:
   metrics_.count_review(decision.outcome, took);
   log(*request, decision, took);
   return response;
-}
-
-ImageAnswer answer_of(const Result<ImageLookup::Facts>& facts) {
-  ImageAnswer answer;
-  if (facts.ok()) {
-    answer.keep = *facts;
-    answer.truth = &(*facts)->truth;
-  } else {
-    answer.code = facts.error().code;
-    answer.why = facts.error().message;
-  }
-  return answer;
 }
 
 ImageAnswers Webhook::look_up(const ReviewRequest& request, const ReviewPlan& plan, SteadyClock::time_point begun, std::optional<std::chrono::milliseconds> timeout) {

@@ -1,5 +1,9 @@
 #include <unistd.h>
 
+#include <algorithm>
+#include <memory>
+
+#include "admission/cluster_side.h"
 #include "admission/review.h"
 #include "base/fd.h"
 #include "base/text.h"
@@ -13,13 +17,41 @@ namespace {
 
 using namespace admission;
 
-Result<KnownImages> known_images(const Arguments& arguments, std::string_view verb) {
-  auto file = arguments.one("images");
-  if (!file) return usage_error(std::string(verb) + " needs --images FILE: what is known of images' platforms");
-  std::string text = TRY(read_file(*file, kMaxTruthBytes));
-  ImageTruths truths = TRY(parse_truths(text).context(*file));
-  return KnownImages(std::move(truths));
-}
+// What is known of images: with --images FILE what it says, and nobody is asked; else what their registries say.
+class ImageFinder {
+ public:
+  static Result<ImageFinder> open(const Arguments& arguments, const Context& context) {
+    ImageFinder finder;
+    finder.stop_ = context.stop;
+    if (auto file = arguments.one("images")) {
+      std::string text = TRY(read_file(*file, kMaxTruthBytes));
+      ImageTruths truths = TRY(parse_truths(text).context(*file));
+      finder.known_ = std::make_shared<const KnownImages>(std::move(truths));
+    } else {
+      finder.lookup_ = TRY(make_image_lookup(arguments, context));
+    }
+    return finder;
+  }
+  // Each name is asked for once, all at a time; what has been asked for is remembered.
+  ImageAnswers find_all(const std::vector<std::string>& images) {
+    if (known_) return known_->find_all(images);
+    std::vector<std::string> fresh;
+    for (const std::string& image : images) {
+      if (!answers_.contains(image)) fresh.push_back(image);
+    }
+    auto found = lookup_->look_up_all(fresh, {}, {}, stop_);
+    for (size_t i = 0; i < fresh.size(); ++i) answers_.emplace(fresh[i], answer_of(found[i]));
+    ImageAnswers wanted;
+    for (const std::string& image : images) wanted.emplace(image, answers_.at(image));
+    return wanted;
+  }
+
+ private:
+  std::shared_ptr<const KnownImages> known_;
+  std::shared_ptr<ImageLookup> lookup_;
+  ImageAnswers answers_;
+  std::stop_token stop_;
+};
 
 Result<std::string> read_input(const std::optional<std::string>& path) {
   if (path && *path != "-") return read_file(*path, kMaxReviewBytes);
@@ -29,7 +61,7 @@ Result<std::string> read_input(const std::optional<std::string>& path) {
 
 Result<int> review(const Arguments& arguments, const Context& context) {
   Policy policy = TRY(admission_policy(arguments));
-  KnownImages images = TRY(known_images(arguments, "archway admission review"));
+  ImageFinder images = TRY(ImageFinder::open(arguments, context));
   std::optional<std::string> path;
   if (!arguments.positional().empty()) path = arguments.positional()[0];
   std::string text = TRY(read_input(path));
@@ -42,29 +74,47 @@ Result<int> review(const Arguments& arguments, const Context& context) {
   return kOk;
 }
 
+// An object as `kubectl create` would send it, and what is to be looked at.
+struct Asked {
+  ReviewRequest request;
+  ReviewPlan plan = {};  // points into `request`
+};
 struct Explained {
   std::string name;
   Decision decision;
 };
 
-// A manifest as `kubectl create` would send it. Lists are taken apart.
-Result<void> explain_object(const Json& object, const Policy& policy, const KnownImages& images, std::vector<Explained>& all) {
+// Lists are taken apart.
+void add_objects(const Json& object, std::vector<std::unique_ptr<Asked>>& all) {
   if (object["kind"].string().ends_with("List")) {
-    for (const Json& item : object["items"].items()) TRY(explain_object(item, policy, images, all));
-    return {};
+    for (const Json& item : object["items"].items()) add_objects(item, all);
+    return;
   }
-  auto pointer = kube::pod_template_path(object["kind"].string());
-  if (!pointer) return {};
-  ReviewRequest request;
+  if (!kube::pod_template_path(object["kind"].string())) return;
+  auto asked = std::make_unique<Asked>();
+  ReviewRequest& request = asked->request;
   request.operation = "CREATE";
   request.kind = object["kind"].string();
   request.group = std::string(cut(object["apiVersion"].string(), '/').second ? cut(object["apiVersion"].string(), '/').first : "");
   request.name_space = object["metadata"]["namespace"].string_or("default");
   request.name = object["metadata"]["name"].string_or(object["metadata"]["generateName"].string());
   request.object = object;
-  ReviewPlan plan = plan_review(request, policy);
-  all.push_back({request.str(), decide_review(plan, images.find_all(plan.images), policy)});
-  return {};
+  all.push_back(std::move(asked));
+}
+
+// All images of all objects are asked about at once, then each object is decided on.
+std::vector<Explained> explain_all(std::vector<std::unique_ptr<Asked>>& objects, const Policy& policy, ImageFinder& images) {
+  std::vector<std::string> names;
+  for (auto& each : objects) {
+    each->plan = plan_review(each->request, policy);
+    names.insert(names.end(), each->plan.images.begin(), each->plan.images.end());
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  images.find_all(names);
+  std::vector<Explained> all;
+  for (auto& each : objects) all.push_back({each->request.str(), decide_review(each->plan, images.find_all(each->plan.images), policy)});
+  return all;
 }
 
 Json explained_json(const Explained& each) {
@@ -93,13 +143,14 @@ std::string explained_text(const Explained& each) {
 
 Result<int> explain(const Arguments& arguments, const Context& context) {
   Policy policy = TRY(admission_policy(arguments));
-  KnownImages images = TRY(known_images(arguments, "archway admission explain"));
   if (!arguments.has("filename")) return usage_error("archway admission explain needs -f FILE, a manifest");
-  std::vector<Explained> all;
+  ImageFinder images = TRY(ImageFinder::open(arguments, context));
+  std::vector<std::unique_ptr<Asked>> asked;
   for (const std::string& file : arguments.many("filename")) {
     auto objects = TRY(load_objects(file));
-    for (const Json& object : objects) TRY(explain_object(object, policy, images, all));
+    for (const Json& object : objects) add_objects(object, asked);
   }
+  std::vector<Explained> all = explain_all(asked, policy, images);
   if (all.empty()) return Error{Code::NotFound, "no pods, and nothing that makes pods, in " + join(arguments.many("filename"), ", ")};
   bool problems = false;
   Json list = Json::array();
@@ -113,6 +164,16 @@ Result<int> explain(const Arguments& arguments, const Context& context) {
   }
   if (arguments.has("json")) context.out(to_json(Json::object({{"objects", std::move(list)}}), {.indent = 2}) + "\n");
   return problems ? kFoundProblems : kOk;
+}
+
+// As other verbs have them, but that a file of images is all there is.
+std::vector<Flag> image_flags() {
+  std::vector<Flag> flags = lookup_flags();
+  for (Flag& flag : flags) {
+    if (flag.name == "images") flag.help = "what is known of images' platforms; nobody else is asked";
+    if (flag.name == "offline") flag.help = "ask no registry: only what the cache knows";
+  }
+  return flags;
 }
 
 template <class Choice>
@@ -166,14 +227,14 @@ Result<Policy> admission_policy(const Arguments& arguments) {
 Command admission_review_command() {
   Command command;
   command.name = "admission review";
-  command.summary = "Answer one AdmissionReview, offline";
-  command.usage = "archway admission review --images FILE [flags] < REVIEW > RESPONSE";
+  command.summary = "Answer one AdmissionReview";
+  command.usage = "archway admission review [--images FILE] [flags] < REVIEW > RESPONSE";
   command.description =
-      "Reads an AdmissionReview (admission.k8s.io/v1) from standard input or a file, asks nobody but --images, and writes the answer that\n"
-      "`archway admission serve` would give: allowed or not, a JSON patch, warnings, audit annotations.\n\n"
+      "Reads an AdmissionReview (admission.k8s.io/v1) from standard input or a file, and writes the answer that `archway admission serve`\n"
+      "would give: allowed or not, a JSON patch, warnings, audit annotations. With --images nobody else is asked; without, registries are.\n\n"
       "  archway admission review --images images.json --tolerate arch=arm64:NoSchedule < review.json";
   command.flags = admission_policy_flags();
-  command.flags.push_back({"images", 0, Flag::Kind::One, "FILE", "what is known of images' platforms"});
+  for (Flag& flag : image_flags()) command.flags.push_back(std::move(flag));
   command.flags.push_back({"json", 0, Flag::Kind::Bool, "", "the answer is JSON anyway"});
   command.max_positional = 1;
   command.run = review;
@@ -184,14 +245,15 @@ Command admission_explain_command() {
   Command command;
   command.name = "admission explain";
   command.summary = "Show what the webhook would do to a manifest, and why";
-  command.usage = "archway admission explain -f MANIFEST --images FILE [flags]";
+  command.usage = "archway admission explain -f MANIFEST [--images FILE] [flags]";
   command.description =
       "For each pod, and each object that makes pods: its images and where they run, what they have in common, and what would be changed,\n"
-      "warned of or refused were it created now. Exit status 1 where something would not run.\n\n"
+      "warned of or refused were it created now. With --images nobody else is asked; without, registries are. Exit status 1 where\n"
+      "something would not run.\n\n"
       "  archway admission explain -f deployment.yaml --images images.json --prefer arm64";
   command.flags = admission_policy_flags();
   command.flags.push_back({"filename", 'f', Flag::Kind::Many, "FILE", "a manifest, or a folder of them"});
-  command.flags.push_back({"images", 0, Flag::Kind::One, "FILE", "what is known of images' platforms"});
+  for (Flag& flag : image_flags()) command.flags.push_back(std::move(flag));
   command.flags.push_back({"json", 0, Flag::Kind::Bool, "", "print JSON"});
   command.run = explain;
   return command;

@@ -14,7 +14,19 @@ using namespace admission;
 inline constexpr uint64_t kMaxAuthorityBytes = 256 * 1024;
 
 // Flags of `serve` that go into the Deployment as they were given.
-constexpr const char* kPassedOn[] = {"mode", "on-conflict", "prefer", "tolerate", "node-platforms", "mirror", "plain-http", "allow-host", "deadline"};
+constexpr const char* kPassedOn[] = {"tolerate", "mode", "on-conflict", "prefer", "node-platforms", "mirror", "plain-http", "allow-host", "deadline"};
+
+Result<int> as_usage(Result<int> result, std::string_view flag) {
+  if (result.ok()) return result;
+  return usage_error("archway admission manifests: --" + std::string(flag) + ": " + result.error().message);
+}
+
+// A Deployment of an image that is nowhere would wait for ever, and nobody would see why at once.
+void tell_of_placeholder(const Arguments& arguments, const Context& context) {
+  if (arguments.has("image") || arguments.has("url") || arguments.has("delete")) return;
+  context.err(std::string("note: the manifests name ") + kDefaultImage + ", which nobody has pushed. Make the image with\n"
+              "  tools/make-image -t REGISTRY/archway:" + kDefaultVersion + " --push\nand name it with --image REGISTRY/archway:" + kDefaultVersion + "\n");
+}
 
 Result<ManifestOptions> manifest_options(const Arguments& arguments) {
   Policy policy = TRY(admission_policy(arguments));
@@ -42,11 +54,16 @@ Result<ManifestOptions> manifest_options(const Arguments& arguments) {
   options.pull_secrets = arguments.has("pull-secrets");
   options.read_logs = arguments.has("read-logs");
   options.priority_class = arguments.one_or("priority-class", "");
+  options.image_pull_secrets = arguments.many("image-pull-secret");
+  if (auto version = arguments.one("kube-version")) options.kube_minor = TRY(as_usage(parse_kube_version(*version), "kube-version"));
   options.ignored_namespaces = arguments.many("ignore-namespace");
   options.tolerate = policy.tolerate;
-  if (arguments.has("allow-32bit")) options.serve_flags.push_back("--allow-32bit");
   for (const char* flag : kPassedOn) {
     for (const std::string& value : arguments.many(flag)) options.serve_flags.push_back("--" + std::string(flag) + "=" + value);
+  }
+  if (arguments.has("allow-32bit")) options.serve_flags.push_back("--allow-32bit");
+  if (options.gates && options.kube_minor > 0 && options.kube_minor < kGatesMinor) {
+    return usage_error("archway admission manifests: pods can be gated since Kubernetes 1." + std::to_string(kGatesMinor) + ": leave --on-unknown gate out");
   }
   return options;
 }
@@ -67,6 +84,7 @@ Result<int> manifests(const Arguments& arguments, const Context& context) {
   if (format == "yaml") {
     auto made = admission_manifests(options);
     if (!made.ok()) return usage_error("archway admission manifests: " + made.error().message);
+    tell_of_placeholder(arguments, context);
     std::vector<Json> objects = arguments.has("delete") ? deletion_order(*std::move(made)) : *std::move(made);
     if (arguments.has("json")) {
       Json list = Json::object({{"apiVersion", "v1"}, {"kind", "List"}, {"items", Json(std::move(objects))}});
@@ -81,6 +99,7 @@ Result<int> manifests(const Arguments& arguments, const Context& context) {
   auto files = format == "helm" ? helm_chart(options, kDefaultVersion) : kustomization(options);
   if (!files.ok()) return usage_error("archway admission manifests: " + files.error().message);
   TRY(write_files(*files, *folder));
+  tell_of_placeholder(arguments, context);
   if (arguments.has("json")) {
     Json list = Json::array();
     for (const auto& [path, text] : *files) list.push(path);
@@ -106,6 +125,8 @@ Command admission_manifests_command() {
   for (Flag flag : {Flag{"namespace", 'n', Flag::Kind::One, "NAMESPACE", "where to install it (archway-system)"},
                     Flag{"name", 0, Flag::Kind::One, "NAME", "of all its objects (archway-admission)"},
                     Flag{"image", 0, Flag::Kind::One, "IMAGE", "where the cluster pulls archway from"},
+                    Flag{"image-pull-secret", 0, Flag::Kind::Many, "NAME", "a Secret in its namespace that this image is pulled with"},
+                    Flag{"kube-version", 0, Flag::Kind::One, "VERSION", "made for an older Kubernetes, 1.20 or later: before 1.27 without matchConditions, before 1.21 with policy/v1beta1"},
                     Flag{"replicas", 0, Flag::Kind::One, "N", "how many (2)"},
                     Flag{"url", 0, Flag::Kind::One, "URL", "a webhook outside the cluster, as https://HOST:PORT/mutate: only the webhook configuration is printed"},
                     Flag{"ca-file", 0, Flag::Kind::One, "FILE", "the authority of its certificate, PEM"},
