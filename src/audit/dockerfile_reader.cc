@@ -229,7 +229,7 @@ class Reader {
 
   void report(Finding finding) {
     // Of rules that may hit twice in a line, each has an identity.
-    finding.place.path = finding.place.path.empty() ? std::to_string(counts_[finding.rule]++) : finding.place.path;
+    if (finding.place.path.empty()) finding.place.path = std::to_string(counts_[finding.rule]++);
     finding.id = finding_id(finding);
     finding.place.path.clear();
     out_.findings.push_back(std::move(finding));

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/shared_text.h"
 #include "image/digest.h"
 #include "image/platform.h"
 
@@ -25,14 +26,14 @@ enum class Verdict {
 };
 std::string_view verdict_name(Verdict verdict);  // "ready", "ready-after-update", "ready-after-repin", "wrong-content", "not-ready", "unknown", "skipped"
 
-// Where something stands in what the user gave us.
+// Where something stands in what the user gave us. Copied into every use, workload and finding of an object, so that its texts are shared.
 struct Place {
-  std::string source;             // file path as given, "-" or "cluster:CONTEXT"
+  SharedText source;              // file path as given, "-" or "cluster:CONTEXT"
   uint32_t line = 0, column = 0;  // from 1; 0 where there are none (a live cluster)
   uint32_t begin = 0, end = 0;    // bytes in the file; of the value, quotes included. Equal where there is no span
-  std::string object;             // "Deployment shop/web"; "" outside Kubernetes
-  std::string api_version, kind, name_space, name;
-  std::string path;               // JSON pointer in the object, "/spec/template/spec/containers/0/image"; "" where there is none
+  SharedText object;              // "Deployment shop/web"; "" outside Kubernetes
+  SharedText api_version, kind, name_space, name;
+  SharedText path;                // JSON pointer in the object, "/spec/template/spec/containers/0/image"; "" where there is none
   size_t document = 0;            // which document of a YAML file, from 0
 };
 

@@ -26,7 +26,7 @@ std::string place_text(const Place& place) {
   std::string text = place.source;
   if (place.line != 0) text += ":" + std::to_string(place.line) + ":" + std::to_string(place.column);
   if (place.object.empty()) return text;
-  return text.empty() ? place.object : place.object + " in " + text;
+  return text.empty() ? place.object.str() : place.object + " in " + text;
 }
 
 std::string_view verdict_name(Verdict verdict) {

@@ -94,10 +94,10 @@ class Rules {
 
   // `apart` tells findings of one rule about one place from one another.
   void finish(Finding finding, const std::string& apart = {}) {
-    size_t length = finding.place.path.size();
+    SharedText path = finding.place.path;
     finding.place.path += apart;
     finding.id = finding_id(finding);
-    finding.place.path.resize(length);
+    finding.place.path = std::move(path);
     audit_.findings.push_back(std::move(finding));
   }
 

@@ -35,7 +35,7 @@ Json location(const Place& place) {
     if (place.line != 0) physical.set("region", Json::object({{"startLine", place.line}, {"startColumn", place.column}}));
     json.set("physicalLocation", std::move(physical));
   }
-  std::string name = place.object.empty() ? (is_file(place.source) ? "" : place.source) : place.object + place.path;
+  std::string name = place.object.empty() ? (is_file(place.source) ? "" : place.source.str()) : place.object + place.path;
   if (!name.empty()) {
     Json logical = Json::array();
     logical.push(Json::object({{"fullyQualifiedName", name}}));

@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/hash.h"
 #include "base/process.h"
+#include "base/shared_text.h"
 #include "base/text.h"
 #include "base/thread_pool.h"
 
@@ -22,6 +23,31 @@ Result<int> half(int n) {
 Result<int> quarter(int n) {
   int h = TRY(half(n));
   return TRY(half(h));
+}
+
+TEST(SharedText, CopiesShareWhatTheyHoldAndReadAsStrings) {
+  SharedText text = std::string("Deployment shop/web");
+  SharedText copy = text;
+  EXPECT_EQ(copy.str().data(), text.str().data());
+  EXPECT_EQ(copy, "Deployment shop/web");
+  EXPECT_EQ(copy, SharedText("Deployment shop/web"));  // equal by what they say, not by where it is
+  EXPECT_NE(copy, std::string("Deployment shop/api"));
+  EXPECT_LT(SharedText("a"), SharedText("b"));
+  EXPECT_EQ("in " + copy + "!", "in Deployment shop/web!");
+  std::string_view view = copy;
+  EXPECT_EQ(view.size(), copy.size());
+}
+
+TEST(SharedText, ChangingOneLeavesItsCopiesAlone) {
+  SharedText text = "a";
+  SharedText copy = text;
+  text += "b";
+  EXPECT_EQ(text, "ab");
+  EXPECT_EQ(copy, "a");
+  copy.clear();
+  EXPECT_TRUE(copy.empty());
+  EXPECT_TRUE(SharedText("").empty());
+  EXPECT_EQ(copy, SharedText());
 }
 
 TEST(Result, TryPassesErrorsOn) {

@@ -227,8 +227,8 @@ std::string diff_text(const std::vector<FileFix>& fixes) {
 
 Json place_json(const audit::Place& place, const std::string& rule, const std::string& id, const std::string& why) {
   Json json = Json::object({{"line", Json(place.line)}, {"column", Json(place.column)}});
-  if (!place.object.empty()) json.set("object", place.object);
-  if (!place.path.empty()) json.set("path", place.path);
+  if (!place.object.empty()) json.set("object", place.object.str());
+  if (!place.path.empty()) json.set("path", place.path.str());
   json.set("rule", rule);
   if (!id.empty()) json.set("finding", id);
   json.set("why", why);
