@@ -5,15 +5,9 @@
 #include <vector>
 
 #include "audit/edit.h"
-#include "audit/finding.h"
+#include "audit/request.h"
 
 namespace archway::audit {
-
-// One remedy at one place: a finding may stand at several.
-struct Request {
-  const Finding* finding = nullptr;
-  const Place* place = nullptr;
-};
 
 // The edits of a text that is not YAML, for one request: a Dockerfile (audit.md 5.6), a list, a Jenkinsfile. An error says why there are none;
 // no edits: it is so already.

@@ -6,6 +6,7 @@
 
 #include "audit/edit.h"
 #include "audit/finding.h"
+#include "audit/request.h"
 #include "format/json.h"
 
 // What audit found, cured in the files: remedies become edits of the text as it stands. Every result is read again and compared, value
@@ -32,15 +33,20 @@ struct FileFix {
   std::string before, after;          // the same bytes where nothing changed
   std::vector<Applied> applied;
   std::vector<Refused> refused;
-  std::vector<ChangedObject> objects; // those that changed; empty for what is not YAML
+  bool yaml = false;                  // it was edited as YAML or JSON
   bool changed() const { return before != after; }
 };
+
+// The objects of a file that changed, and its other documents that did; none of what is no YAML.
+std::vector<ChangedObject> changed_objects(const FileFix& fix);
 
 // Remedies of AddArchAffinity say in Remedy::replacement how: "" or "required", "preferred" or "preferred:WEIGHT", "selector" (one
 // platform). DropArchSelector at a pod's spec drops all that the spec says of architectures.
 inline constexpr int kDefaultPreferenceWeight = 100;
 
-// One file, with the findings that have a place in it (their other places too); places in other files are passed over.
+// One file, with all that is wanted of it. Used by several threads at once.
+FileFix fix_text(std::string_view text, const std::string& source, const std::vector<Request>& requests);
+// With the findings that have a place in it (their other places too); places in other files are passed over.
 FileFix fix_text(std::string_view text, const std::string& source, const std::vector<const Finding*>& findings);
 
 }  // namespace archway::audit

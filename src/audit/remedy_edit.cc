@@ -94,7 +94,10 @@ Result<bool> edit_condition(Json& document, const Request& request, const Target
     if (std::find(path.begin(), path.end(), "constraints") != path.end()) return drop_constraint(document, path);
     auto spec = pod_spec_of(document, path);
     if (!spec) return invalid("there is no pod here");
-    return drop_arch_conditions(*value_at(document, *spec));
+    Json changed = *value_at(document, *spec);
+    bool any = TRY(drop_arch_conditions(changed));
+    if (any) *value_at(document, *spec) = std::move(changed);
+    return any;
   }
   Path front(path.begin(), holder), rest(holder, path.end());
   Json* spec = value_at(document, front);
@@ -170,21 +173,21 @@ Target target_of(const YamlNode& root, const Place& place) {
   target.node = &root;
   for (;;) {
     const YamlNode& node = *target.node;
-    const YamlNode* inner = nullptr;
-    for (size_t i = 0; i < node.children.size() && !inner; ++i) {
-      if (node.kind == YamlNode::Kind::Mapping && i % 2 == 0) {
-        const YamlNode& key = node.children[i];
-        bool here = key.begin == place.begin && place.end <= std::max(key.end, node.children[i + 1].end);
-        if (!here) continue;
-        target.member = key.text;
-        return target;
-      }
-      if (!holds(node.children[i], place)) continue;
-      inner = &node.children[i];
-      target.steps.push_back(node.kind == YamlNode::Kind::Mapping ? node.children[i - 1].text : std::to_string(i));
+    // Children stand in order: the last that begins at the place or before it.
+    auto behind = std::partition_point(node.children.begin(), node.children.end(), [&](const YamlNode& child) { return child.begin <= place.begin; });
+    if (behind == node.children.begin()) return target;
+    size_t at = static_cast<size_t>(behind - node.children.begin()) - 1;
+    bool mapping = node.kind == YamlNode::Kind::Mapping;
+    if (mapping && at % 2 == 1 && node.children[at - 1].begin == place.begin && node.children[at].begin == place.begin) --at;  // a key without bytes
+    const YamlNode& child = node.children[at];
+    if (mapping && at % 2 == 0) {
+      bool here = child.begin == place.begin && place.end <= std::max(child.end, node.children[at + 1].end);
+      if (here) target.member = child.text;
+      return target;
     }
-    if (!inner) return target;
-    target.node = inner;
+    if (!holds(child, place)) return target;
+    target.steps.push_back(mapping ? node.children[at - 1].text : std::to_string(at));
+    target.node = &child;
   }
 }
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "audit/dockerfile_edit.h"
+#include "audit/request.h"
 #include "format/json.h"
 #include "format/yaml_tree.h"
 
@@ -18,7 +18,7 @@ struct Target {
 };
 Target target_of(const YamlNode& root, const Place& place);
 
-// Does to the document's value what the remedy says. False: it is so already. An error: it must not be; the value may be half-changed.
+// Does to the document's value what the remedy says. False: it is so already. An error: it must not be; nothing has changed.
 Result<bool> apply_remedy(Json& document, const Request& request, const Target& target);
 
 // Does it take something away by its index? Then what comes later in the text goes first.

@@ -13,10 +13,13 @@ namespace archway::audit {
 bool same_value(const Json& a, const Json& b) {
   if (a.is_object() && b.is_object()) {
     if (a.size() != b.size()) return false;
-    return std::all_of(a.members().begin(), a.members().end(), [&](const JsonMember& member) {
-      const Json* other = b.find(member.key);
-      return other && same_value(member.value, *other);
-    });
+    for (size_t i = 0; i < a.size(); ++i) {
+      const JsonMember& member = a.members()[i];
+      const JsonMember& beside = b.members()[i];  // most are in one order
+      const Json* other = beside.key == member.key ? &beside.value : b.find(member.key);
+      if (!other || !same_value(member.value, *other)) return false;
+    }
+    return true;
   }
   if (a.is_array() && b.is_array()) {
     return std::equal(a.items().begin(), a.items().end(), b.items().begin(), b.items().end(), [](const Json& x, const Json& y) { return same_value(x, y); });

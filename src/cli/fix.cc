@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -13,6 +15,7 @@
 #include "audit/yaml_edit.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "base/thread_pool.h"
 #include "cli/audit_commands.h"
 #include "cli/audit_run.h"
 #include "cli/fix_files.h"
@@ -100,34 +103,45 @@ Error no_file(const std::string& source) {
   return {Code::Unsupported, "it is in no file"};
 }
 
-// Every file that a finding is in, with the edits made in memory.
+// What is wanted of each file, by its name.
+using Wanted = std::map<std::string, std::vector<audit::Request>, std::less<>>;
+
+Wanted wanted_of(const std::vector<Finding>& findings, const FixFilter& filter) {
+  Wanted wanted;
+  auto add = [&](const Finding& finding, const audit::Place& place) {
+    if (!filter.wants(finding, place)) return;
+    std::string_view source = place.source;
+    auto at = wanted.find(source);
+    if (at == wanted.end()) at = wanted.emplace(source, std::vector<audit::Request>()).first;
+    at->second.push_back({&finding, &place});
+  };
+  for (const Finding& finding : findings) {
+    add(finding, finding.place);
+    for (const audit::Place& other : finding.others) add(finding, other);
+  }
+  return wanted;
+}
+
+FileFix fix_file(const std::string& source, const std::vector<audit::Request>& requests, const std::string& standard_input) {
+  auto text = source == "-" ? Result<std::string>(standard_input) : path_exists(source) ? read_file(source, audit::kMaxTextFileBytes) : Result<std::string>(no_file(source));
+  if (text.ok()) return audit::fix_text(*text, source, requests);
+  FileFix none;
+  none.source = source;
+  for (const audit::Request& request : requests) none.refused.push_back({*request.place, request.finding->rule, request.finding->id, text.error().message});
+  return none;
+}
+
+// Every file that a finding is in, with the edits made in memory; in order of their names.
 std::vector<FileFix> fix_files(const Found& found, const FixFilter& filter, const std::string& standard_input, const Context& context) {
-  std::map<std::string, std::vector<Finding>> by_file;
-  for (const Finding& finding : found.findings) {
-    std::vector<audit::Place> places = {finding.place};
-    places.insert(places.end(), finding.others.begin(), finding.others.end());
-    for (audit::Place& place : places) {
-      if (!filter.wants(finding, place)) continue;
-      Finding here = finding;
-      here.others.clear();
-      here.place = std::move(place);
-      by_file[here.place.source].push_back(std::move(here));
-    }
-  }
-  std::vector<FileFix> fixes;
-  for (const auto& [source, findings] : by_file) {
-    if (context.stop.stop_requested()) break;
-    std::vector<const Finding*> pointers;
-    for (const Finding& finding : findings) pointers.push_back(&finding);
-    auto text = source == "-" ? Result<std::string>(standard_input) : path_exists(source) ? read_file(source, audit::kMaxTextFileBytes) : Result<std::string>(no_file(source));
-    if (text.ok()) {
-      fixes.push_back(audit::fix_text(*text, source, pointers));
-      continue;
-    }
-    FileFix& none = fixes.emplace_back();
-    none.source = source;
-    for (const Finding& finding : findings) none.refused.push_back({finding.place, finding.rule, finding.id, text.error().message});
-  }
+  Wanted wanted = wanted_of(found.findings, filter);
+  std::vector<const Wanted::value_type*> files;
+  for (const auto& each : wanted) files.push_back(&each);
+  std::vector<FileFix> fixes(files.size());
+  auto done = parallel_for(files.size(), processor_count(), [&](size_t i) -> Result<void> {
+    if (!context.stop.stop_requested()) fixes[i] = fix_file(files[i]->first, files[i]->second, standard_input);
+    return {};
+  });
+  (void)done.ok();  // the body does not fail
   return fixes;
 }
 
@@ -147,12 +161,18 @@ Result<std::vector<Finding>> next_round(const Arguments& arguments, const Contex
     touched.emplace(finding.place.source, finding.place.object);
     for (const audit::Place& other : finding.others) touched.emplace(other.source, other.object);
   }
-  audit::Collection all;
-  for (const FileFix& fix : fixes) {
-    bool any = std::any_of(fix.applied.begin(), fix.applied.end(), [&](const audit::Applied& each) { return touched.contains({each.place.source, each.place.object}); });
-    if (any && fix.changed()) all.merge(audit::collect_text(fix.after, fix.source, {.threads = 1, .run_helm = false, .stop = context.stop}));
-  }
   std::vector<Finding> findings;
+  if (touched.empty()) return findings;
+  std::vector<audit::Collection> collected(fixes.size());
+  auto done = parallel_for(fixes.size(), processor_count(), [&](size_t i) -> Result<void> {
+    const FileFix& fix = fixes[i];
+    bool any = std::any_of(fix.applied.begin(), fix.applied.end(), [&](const audit::Applied& each) { return touched.contains({each.place.source, each.place.object}); });
+    if (any && fix.changed()) collected[i] = audit::collect_text(fix.after, fix.source, {.threads = 1, .run_helm = false, .stop = context.stop});
+    return {};
+  });
+  (void)done.ok();  // the body does not fail
+  audit::Collection all;
+  for (audit::Collection& each : collected) all.merge(std::move(each));
   if (all.workloads.empty()) return findings;
   all.nodes = found.nodes;
   audit::Audit audit = TRY(judge_collection(arguments, context, std::move(all)));
@@ -166,18 +186,9 @@ Result<std::vector<Finding>> next_round(const Arguments& arguments, const Contex
 // What a later round did, added to the rounds before.
 void join_fix(FileFix& fix, FileFix later) {
   fix.after = std::move(later.after);
-  fix.applied.insert(fix.applied.end(), later.applied.begin(), later.applied.end());
-  fix.refused.insert(fix.refused.end(), later.refused.begin(), later.refused.end());
-  for (audit::ChangedObject& object : later.objects) {
-    auto same = std::find_if(fix.objects.begin(), fix.objects.end(), [&](const audit::ChangedObject& each) {
-      return each.kind == object.kind && each.name == object.name && each.name_space == object.name_space && audit::same_value(each.want, object.have);
-    });
-    if (same == fix.objects.end()) {
-      fix.objects.push_back(std::move(object));
-    } else {
-      same->want = std::move(object.want);
-    }
-  }
+  fix.yaml = fix.yaml || later.yaml;
+  std::move(later.applied.begin(), later.applied.end(), std::back_inserter(fix.applied));
+  std::move(later.refused.begin(), later.refused.end(), std::back_inserter(fix.refused));
 }
 
 Result<std::vector<FileFix>> fix_until_done(const Arguments& arguments, const Context& context, const Found& found, const FixFilter& filter, const std::string& standard_input) {
@@ -185,17 +196,17 @@ Result<std::vector<FileFix>> fix_until_done(const Arguments& arguments, const Co
   std::vector<Finding> last = found.findings;
   for (int round = 1; found.audited && round < kMaxRounds; ++round) {
     std::vector<Finding> more = TRY(next_round(arguments, context, found, fixes, last));
-    bool any = false;
-    for (FileFix& fix : fixes) {
-      std::vector<const Finding*> here;
-      for (const Finding& finding : more) {
-        if (finding.place.source == fix.source && filter.wants(finding, finding.place)) here.push_back(&finding);
-      }
-      if (here.empty()) continue;
-      FileFix later = audit::fix_text(fix.after, fix.source, here);
-      any = any || later.changed();
-      join_fix(fix, std::move(later));
-    }
+    Wanted wanted = wanted_of(more, filter);
+    std::atomic<bool> any = false;
+    auto done = parallel_for(fixes.size(), processor_count(), [&](size_t i) -> Result<void> {
+      auto here = wanted.find(fixes[i].source);
+      if (here == wanted.end()) return {};
+      FileFix later = audit::fix_text(fixes[i].after, fixes[i].source, here->second);
+      if (later.changed()) any = true;
+      join_fix(fixes[i], std::move(later));
+      return {};
+    });
+    (void)done.ok();  // the body does not fail
     if (!any) break;
     last = std::move(more);
   }
@@ -207,10 +218,12 @@ std::string at_line(const audit::Place& place) { return place.source + (place.li
 // One line per reason and place.
 std::vector<std::string> applied_lines(const FileFix& fix) {
   std::vector<std::string> lines;
+  std::set<std::string> known;
   for (const audit::Applied& each : fix.applied) {
-    std::string object = each.place.object.empty() ? "" : each.place.object + ": ";
-    std::string line = at_line(each.place) + ": " + object + each.why + " [" + each.rule + "]";
-    if (std::find(lines.begin(), lines.end(), line) == lines.end()) lines.push_back(std::move(line));
+    std::string line = at_line(each.place) + ": ";
+    if (!each.place.object.empty()) line.append(each.place.object).append(": ");
+    line += each.why + " [" + each.rule + "]";
+    if (known.insert(line).second) lines.push_back(std::move(line));
   }
   return lines;
 }
@@ -257,7 +270,9 @@ Json report_of(const std::vector<FileFix>& fixes, const Found& found, bool writt
 
 std::string patches(const std::vector<FileFix>& fixes, const std::string& output) {
   std::vector<audit::ChangedObject> objects;
-  for (const FileFix& fix : fixes) objects.insert(objects.end(), fix.objects.begin(), fix.objects.end());
+  for (const FileFix& fix : fixes) {
+    for (audit::ChangedObject& object : audit::changed_objects(fix)) objects.push_back(std::move(object));
+  }
   if (output == "kustomize") return audit::kustomize_patches(objects);
   if (output == "kubectl") return audit::kubectl_patches(objects);
   return audit::helm_values(objects);
@@ -289,7 +304,8 @@ void show(const std::vector<FileFix>& fixes, const Found& found, const Plan& pla
   context.out(text);
   if (plan.output != "helm-values") return;
   bool manifests = std::any_of(fixes.begin(), fixes.end(), [](const FileFix& fix) {
-    return std::any_of(fix.objects.begin(), fix.objects.end(), [](const audit::ChangedObject& object) { return !object.kind.empty(); });
+    std::vector<audit::ChangedObject> objects = audit::changed_objects(fix);
+    return std::any_of(objects.begin(), objects.end(), [](const audit::ChangedObject& object) { return !object.kind.empty(); });
   });
   if (manifests) context.err("manifests have no values: -o kustomize or -o kubectl is for those\n");
 }
@@ -320,9 +336,11 @@ Result<int> run_fix(const Arguments& arguments, const Context& context) {
   bool known = std::any_of(fixes.begin(), fixes.end(), [](const FileFix& fix) { return fix.source == "-"; });
   if (piped && !known && plan.output == "summary") context.out(standard_input);
   if (plan.write) {
+    std::vector<NewText> files;
     for (const FileFix& fix : fixes) {
-      if (fix.changed() && fix.source != "-") TRY(replace_text(fix.source, fix.before, fix.after));
+      if (fix.changed() && fix.source != "-") files.push_back({fix.source, fix.before, fix.after});
     }
+    TRY(replace_texts(files, processor_count(), context.stop));
   }
   show(fixes, found, plan, context);
   complain(fixes, found, context);
