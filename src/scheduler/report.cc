@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "format/html.h"
+
 namespace archway::scheduler {
 
 namespace {
@@ -77,20 +79,6 @@ std::string summary(const SimulationResult& result) {
   return text;
 }
 
-std::string escape(const std::string& text) {
-  std::string out;
-  for (char c : text) {
-    switch (c) {
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '&': out += "&amp;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
-    }
-  }
-  return out;
-}
-
 std::string pod_class(const PodOutcome& pod) {
   if (!pod.after.empty() && crashes(pod.run.verdict)) return "crash";
   if (pod.after.empty()) return "stuck";
@@ -99,7 +87,7 @@ std::string pod_class(const PodOutcome& pod) {
 
 std::string pod_box(const PodOutcome& pod) {
   std::string title = pod.name + (pod.before.empty() ? "" : " from " + pod.before) + ": " + explain_line(pod);
-  return "<span class=\"pod " + pod_class(pod) + "\" title=\"" + escape(title) + "\">" + escape(pod.name) + "</span>\n";
+  return "<span class=\"pod " + pod_class(pod) + "\" title=\"" + html_text(title) + "\">" + html_text(pod.name) + "</span>\n";
 }
 
 constexpr std::string_view kStyle =
@@ -149,30 +137,30 @@ std::string result_table(const SimulationResult& result) {
 
 std::string result_html(const SimulationResult& result) {
   std::string html = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>archway simulate</title><style>" + std::string(kStyle) +
-                     "</style></head><body>\n<h1>Tomorrow's cluster</h1>\n<p>" + escape(summary(result)) + "</p>\n";
+                     "</style></head><body>\n<h1>Tomorrow's cluster</h1>\n<p>" + html_text(summary(result)) + "</p>\n";
   std::map<std::string, std::vector<const PodOutcome*>> on_node;
   std::string stuck;
   for (const PodOutcome& pod : result.pods) {
     if (!pod.after.empty()) {
       on_node[pod.after].push_back(&pod);
     } else if (pod.fate != Fate::Gone) {
-      stuck += "<li>" + pod_box(pod) + escape(pod.reason) + "</li>\n";
+      stuck += "<li>" + pod_box(pod) + html_text(pod.reason) + "</li>\n";
     }
   }
   std::map<std::pair<std::string, std::string>, std::string> zones;
   for (const NodeOutcome& node : result.nodes) {
-    std::string box = "<div class=\"node" + std::string(node.exists ? "" : " gone") + (node.existed ? "" : " new") + "\"><h3>" + escape(node.name) + "</h3>\n<p>" +
-                      escape(node.type) + " · cpu " + percent(node.used.milli_cpu, node.allocatable.milli_cpu) + " · memory " +
+    std::string box = "<div class=\"node" + std::string(node.exists ? "" : " gone") + (node.existed ? "" : " new") + "\"><h3>" + html_text(node.name) + "</h3>\n<p>" +
+                      html_text(node.type) + " · cpu " + percent(node.used.milli_cpu, node.allocatable.milli_cpu) + " · memory " +
                       percent(node.used.memory, node.allocatable.memory) + " · " + std::to_string(node.used.pods) + "/" + std::to_string(node.allocatable.pods) + " pods</p>\n";
-    for (const kube::Taint& taint : node.taints) box += "<p>taint " + escape(taint.str()) + "</p>\n";
+    for (const kube::Taint& taint : node.taints) box += "<p>taint " + html_text(taint.str()) + "</p>\n";
     for (const PodOutcome* pod : on_node[node.name]) box += pod_box(*pod);
     zones[{node.architecture, node.zone}] += box + "</div>\n";
   }
   if (!stuck.empty()) html += "<h2>Without a place</h2>\n<ul>" + stuck + "</ul>\n";
   for (const auto& [where, boxes] : zones) {
-    html += "<h2>" + escape(where.first) + (where.second.empty() ? "" : ", " + escape(where.second)) + "</h2>\n<div class=\"zone\">\n" + boxes + "</div>\n";
+    html += "<h2>" + html_text(where.first) + (where.second.empty() ? "" : ", " + html_text(where.second)) + "</h2>\n<div class=\"zone\">\n" + boxes + "</div>\n";
   }
-  for (const Problem& problem : result.problems) html += "<p>problem: " + escape(problem.object + ": " + problem.message) + "</p>\n";
+  for (const Problem& problem : result.problems) html += "<p>problem: " + html_text(problem.object + ": " + problem.message) + "</p>\n";
   return html + "</body></html>\n";
 }
 
