@@ -54,9 +54,9 @@ Value::Style scalar_style(yaml_scalar_style_t style) {
 class TreeReader {
  public:
   // `text` ends where the part does.
-  TreeReader(std::string_view text, size_t begin, size_t lines_before, ValueArena& arena) : text_(text), arena_(arena), bytes_(text, begin), lines_before_(lines_before) {
+  TreeReader(std::string_view text, const TextPart& part, ValueArena& arena) : text_(text), arena_(arena), bytes_(text, part.begin), lines_before_(part.lines_before), address_(part.address) {
     yaml_parser_initialize(&parser_);
-    text.remove_prefix(begin);
+    text.remove_prefix(part.begin);
     if (text.empty()) text = "";  // libyaml asserts that there is a buffer, even for no bytes
     yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()), text.size());
   }
@@ -117,7 +117,7 @@ class TreeReader {
   Result<Value*> add(const yaml_event_t& event) {
     if (++values_ > kMaxYamlValues) return error_at(event.start_mark.line, event.start_mark.column, "more than " + std::to_string(kMaxYamlValues) + " values");
     Value* value = arena_.make();
-    value->begin = value->end = bytes_.at(event.start_mark.index);
+    value->begin = value->end = address_ + bytes_.at(event.start_mark.index);
     value->line = static_cast<uint32_t>(lines_before_ + event.start_mark.line + 1);
     value->column = static_cast<uint32_t>(event.start_mark.column + 1);
     if (open_.empty()) {
@@ -138,10 +138,10 @@ class TreeReader {
   Result<void> scalar(const yaml_event_t& event) {
     Value* value = TRY(add(event));
     value->style = scalar_style(event.data.scalar.style);
-    value->end = bytes_.at(event.end_mark.index);
+    value->end = address_ + bytes_.at(event.end_mark.index);
     std::string_view text(reinterpret_cast<const char*>(event.data.scalar.value), event.data.scalar.length);
     // Most scalars stand in the text just as they are: no copy.
-    std::string_view written = text_.substr(std::min<size_t>(value->begin, text_.size()), value->end - value->begin);
+    std::string_view written = text_.substr(std::min<size_t>(value->begin - address_, text_.size()), value->end - value->begin);
     bool quoted = value->style == Value::Style::SingleQuoted || value->style == Value::Style::DoubleQuoted;
     if (quoted && written.size() >= 2) written = written.substr(1, written.size() - 2);
     value->text = written == text ? written : arena_.keep(text);
@@ -152,7 +152,7 @@ class TreeReader {
   Result<void> alias(const yaml_event_t& event) {
     std::string_view name = text_of(event.data.alias.anchor);
     Value* value = TRY(add(event));
-    value->end = bytes_.at(event.end_mark.index);
+    value->end = address_ + bytes_.at(event.end_mark.index);
     value->alias = true;
     for (auto at = anchors_.rbegin(); at != anchors_.rend(); ++at) {
       if (at->name != name) continue;
@@ -181,13 +181,14 @@ class TreeReader {
     open_.pop_back();
     if (value->kind == Value::Kind::Mapping) value->size /= 2;
     // libyaml puts the end of a block collection at the next token, lines further down.
-    value->end = value->style == Value::Style::Flow ? bytes_.at(event.end_mark.index) : (last ? last->end : value->begin);
+    value->end = value->style == Value::Style::Flow ? address_ + bytes_.at(event.end_mark.index) : (last ? last->end : value->begin);
   }
 
   std::string_view text_;
   ValueArena& arena_;
   ByteCount bytes_;
   size_t lines_before_;
+  uint32_t address_;
   yaml_parser_t parser_;
   std::vector<ValueDocument> documents_;
   std::vector<Open> open_;
@@ -291,23 +292,11 @@ const Value& Value::operator[](std::string_view key) const {
   return found ? *found : nothing();
 }
 
-void* ValueArena::take(size_t bytes) {
-  bytes = (bytes + 15) & ~size_t{15};
-  while (chunk_ < chunks_.size() && used_ + bytes > chunks_[chunk_].size) {
-    ++chunk_;
-    used_ = 0;
-  }
-  if (chunk_ == chunks_.size()) {
-    size_t size = std::max(bytes, kChunkBytes);
-    chunks_.push_back({std::make_unique_for_overwrite<std::byte[]>(size), size});
-    used_ = 0;
-  }
-  void* at = chunks_[chunk_].bytes.get() + used_;
-  used_ += bytes;
-  return at;
+void ValueArena::next_chunk(size_t bytes) {
+  left_ = std::max(bytes, kChunkBytes);
+  chunks_.push_back({std::make_unique_for_overwrite<std::byte[]>(left_), left_});
+  free_ = chunks_.back().bytes.get();
 }
-
-Value* ValueArena::make() { return new (take(sizeof(Value))) Value(); }
 
 std::string_view ValueArena::keep(std::string_view text) {
   if (text.empty()) return {};
@@ -319,15 +308,21 @@ std::string_view ValueArena::keep(std::string_view text) {
 void ValueArena::clear() {
   // One chunk stays; a huge document's memory goes back.
   while (chunks_.size() > 1 || (chunks_.size() == 1 && chunks_[0].size > kChunkBytes)) chunks_.pop_back();
-  chunk_ = used_ = 0;
+  free_ = chunks_.empty() ? nullptr : chunks_[0].bytes.get();
+  left_ = chunks_.empty() ? 0 : chunks_[0].size;
 }
 
-Result<std::vector<ValueDocument>> parse_value_trees(std::string_view text, ValueArena& arena) { return parse_value_trees(text, arena, {0, 0, text.size()}); }
+Result<std::vector<ValueDocument>> parse_value_trees(std::string_view text, ValueArena& arena) { return parse_value_trees(text, arena, {0, 0, text.size(), 0}); }
 
 Result<std::vector<ValueDocument>> parse_value_trees(std::string_view text, ValueArena& arena, TextPart part) {
+  if (const Value* root = read_plain_values(text, arena, part)) return std::vector<ValueDocument>{{root, 0}};
+  return parse_value_trees_by_events(text, arena, part);
+}
+
+Result<std::vector<ValueDocument>> parse_value_trees_by_events(std::string_view text, ValueArena& arena, TextPart part) {
   if (text.size() > kMaxYamlBytes) return Error{Code::Invalid, "YAML of more than " + std::to_string(kMaxYamlBytes >> 20) + " MiB"};
   if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff")) return Error{Code::Invalid, "line 1, column 1: UTF-16 text; expected UTF-8"};
-  return TreeReader(text.substr(0, part.begin + part.size), part.begin, part.lines_before, arena).read();
+  return TreeReader(text.substr(0, part.begin + part.size), part, arena).read();
 }
 
 const Value* value_of_json(const Json& json, ValueArena& arena) {
