@@ -392,8 +392,9 @@ def usage(world):
                         (["build", "--cache-size", "lots", "."], "lots"), (["build", "--emulation", "maybe", "."], "maybe"), (["build", "--progress", "slow", "."], "slow"),
                         (["build", "-"], "-f -"), (["build", "https://example.org/x.git"], "folder"), (["registry"], "registry serve"), (["cache"], "cache du"),
                         (["copy", "oci:x"], ""), (["copy", "docker-daemon:x", "oci:y"], "docker-daemon"), (["inspect", "oci:"], "path"),
+                        (["build", "--platform"], "--platform wants PLATFORMS"), (["build", "--push=maybe", "."], "true or false"),
                         (["registry", "serve", "--root", world.path("r"), "--listen", "nowhere"], "nowhere")]:
-        world.refused("usage: archway " + " ".join(words), world.run(*words), *([told] if told else []), "see archway --help", status=64)
+        world.refused("usage: archway " + " ".join(words), world.run(*words), *([told] if told else []), "see archway ", " --help", status=64)
     world.refused("a push without a name", world.build("FROM scratch\nCOPY a /\n", "--push", files={"a": b""}), "-t")
     world.refused("an invalid tag", world.build("FROM scratch\nCOPY a /\n", "-t", "Not A Name", files={"a": b""}), "Not A Name", status=2)
     world.refused("a docker archive of two platforms", world.build("FROM scratch\nCOPY a /\n", "--platform", "linux/amd64,linux/arm64", "-o", "type=docker,dest=x.tar",

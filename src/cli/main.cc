@@ -45,24 +45,31 @@ const Command* find_command(const std::vector<Command>& all, const std::vector<s
   return best;
 }
 
-std::string overview(const std::vector<Command>& all) {
-  std::string text =
-      "archway builds, proves, serves and places containers for every processor.\n\n"
-      "Usage: archway VERB [flags] ...\n\nVerbs:\n";
+std::string verb_list(const std::vector<Command>& verbs) {
+  std::string text = "Verbs:\n";
   size_t width = 0;
-  for (const Command& command : all) width = std::max(width, command.name.size());
-  for (const Command& command : all) text += "  " + command.name + std::string(width + 2 - command.name.size(), ' ') + command.summary + "\n";
-  text +=
-      "\n`archway VERB --help` tells more; `archway --version` the version.\n"
-      "Exit status: 0 done, 1 found problems, 2 could not do it, 64 wrong usage.\n";
+  for (const Command& command : verbs) width = std::max(width, command.name.size());
+  for (const Command& command : verbs) text += "  " + command.name + std::string(width + 2 - command.name.size(), ' ') + command.summary + "\n";
   return text;
 }
 
-int complain(const Context& context, const Error& error) {
+std::string overview(const std::vector<Command>& all) {
+  return "archway builds, proves, serves and places containers for every processor.\n\n"
+      "Usage: archway VERB [flags] ...\n\n" + verb_list(all) +
+      "\n`archway VERB --help` tells more; `archway --version` the version.\n"
+      "Exit status: 0 done, 1 found problems, 2 could not do it, 64 wrong usage.\n";
+}
+
+// `verb`: whose help tells more; "" where none is known.
+int complain(const Context& context, const Error& error, const std::string& verb = "") {
   bool usage = error.hint == kUsageHint;
   std::string text = usage ? error.message : "archway: " + error.message;
   text += "\n";
-  if (!error.hint.empty()) text += "hint: " + error.hint + "\n";
+  if (usage && !verb.empty()) {
+    text += "hint: see archway " + verb + " --help\n";
+  } else if (!error.hint.empty()) {
+    text += "hint: " + error.hint + "\n";
+  }
   context.err(text);
   return usage ? kUsage : kCouldNot;
 }
@@ -122,6 +129,14 @@ int run(int argc, char** argv) {
   }
   size_t used = 0;
   const Command* command = find_command(all, words, used);
+  if (!command && words.size() == 2 && (words[1] == "--help" || words[1] == "-h")) {
+    std::vector<Command> group;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(group), [&](const Command& each) { return each.name.starts_with(words[0] + " "); });
+    if (!group.empty()) {
+      context.out("Usage: archway " + words[0] + " VERB [flags] ...\n\n" + verb_list(group) + "\n`archway " + words[0] + " VERB --help` tells more.\n");
+      return kOk;
+    }
+  }
   if (!command) return complain(context, unknown_verb(all, words));
   std::vector<std::string> rest(words.begin() + static_cast<long>(used), words.end());
   if (!rest.empty() && rest[0] == "--version") {
@@ -129,21 +144,21 @@ int run(int argc, char** argv) {
     return kOk;
   }
   auto arguments = parse_arguments(*command, rest);
-  if (!arguments.ok()) return complain(context, arguments.error());
+  if (!arguments.ok()) return complain(context, arguments.error(), command->name);
   if (arguments->has("help")) {
     context.out(help_text(*command));
     return kOk;
   }
   if (command->needs_user_namespace) {
     auto entered = enter_user_namespace(argc, argv);
-    if (!entered.ok()) return complain(context, entered.error());
+    if (!entered.ok()) return complain(context, entered.error(), command->name);
   }
   // No thread may exist before this line: a user namespace can only be entered by a process of one thread.
   std::stop_source stop = watch_signals();
   context.stop = stop.get_token();
   auto status = command->run(*arguments, context);
   if (status.ok()) return *status;
-  return complain(context, status.error());
+  return complain(context, status.error(), command->name);
 }
 
 }  // namespace

@@ -33,6 +33,25 @@ std::string spelling(const Flag& flag) {
   return flag.letter ? std::string("-") + flag.letter + ",--" + flag.name : "--" + flag.name;
 }
 
+// CLI11 says "--platform: 1 required PLATFORMS missing".
+std::string parse_problem(const Command& command, const std::string& said) {
+  for (const Flag& flag : command.flags) {
+    if (said.starts_with("--" + flag.name + ":")) return "--" + flag.name + " wants " + (flag.value_name.empty() ? "no value" : flag.value_name);
+  }
+  return said;
+}
+
+// As in --push=false: the words that docker and kubectl take.
+std::optional<bool> parse_switch(const std::string& word) {
+  for (const char* yes : {"1", "t", "T", "TRUE", "true", "True"}) {
+    if (word == yes) return true;
+  }
+  for (const char* no : {"0", "f", "F", "FALSE", "false", "False"}) {
+    if (word == no) return false;
+  }
+  return std::nullopt;
+}
+
 // CLI11 says "The following argument was not expected: --foo"; people want to know which flag they meant.
 Error unknown_flag(const Command& command, const std::string& word) {
   if (word.empty() || word[0] != '-') return usage_error("archway " + command.name + ": too many arguments: \"" + word + "\"");
@@ -68,14 +87,21 @@ Result<Arguments> parse_arguments(const Command& command, const std::vector<std:
     std::vector<std::string> reversed(words.rbegin(), words.rend());
     app.parse(reversed);
   } catch (const CLI::ParseError& error) {
-    return usage_error("archway " + command.name + ": " + error.what());
+    return usage_error("archway " + command.name + ": " + parse_problem(command, error.what()));
   }
   if (help->count() > 0) {
     arguments.values_["help"] = {"true"};
     return arguments;
   }
   for (auto [flag, option] : options) {
-    if (option->count() > 0) arguments.values_[flag->name] = option->results();
+    if (option->count() == 0) continue;
+    std::vector<std::string> values = option->results();
+    if (flag->kind == Flag::Kind::Bool) {
+      auto on = parse_switch(values.back());
+      if (!on) return usage_error("archway " + command.name + ": --" + flag->name + "=" + values.back() + ": expected true or false");
+      values = {*on ? "true" : "false"};
+    }
+    arguments.values_[flag->name] = std::move(values);
   }
   arguments.positional_ = app.remaining();
   if (!arguments.positional_.empty() && arguments.positional_.front() == "--") arguments.positional_.erase(arguments.positional_.begin());
