@@ -37,13 +37,16 @@ void run_forever(const std::string& what, Step step, std::stop_token stop) {
 
 class Running final : public ClusterSide {
  public:
-  explicit Running(ClusterSideOptions options) : options_(std::move(options)) {
+  explicit Running(ClusterSideOptions options) : options_(std::move(options)), nodes_(options_.client) {
     if (options_.record_events) {
       EventRecorderOptions recorder;
       recorder.host = options_.identity;
       events_ = std::make_unique<EventRecorder>(options_.client, recorder);
     }
     make_parts();
+    if (options_.watch_nodes) {
+      watcher_ = std::jthread([this](std::stop_token stop) { run_forever("nodes", [&] { return nodes_.run(stop); }, stop); });
+    }
     if (keeper_) follower_ = std::jthread([this](std::stop_token stop) { follow_certificate(stop); });
     LeaseOptions lease;
     lease.name_space = options_.name_space;
@@ -59,6 +62,7 @@ class Running final : public ClusterSide {
   }
   bool leads() const override { return leads_; }
   EventRecorder* events() override { return events_.get(); }
+  std::optional<Place> place_of_node(const std::string& node) const override { return nodes_.find(node); }
   std::string metrics_text() const override;
 
  private:
@@ -68,6 +72,7 @@ class Running final : public ClusterSide {
   Result<void> write_certificate(const ServingCertificate& certificate);
 
   ClusterSideOptions options_;
+  NodePlaces nodes_;
   std::unique_ptr<EventRecorder> events_;
   std::unique_ptr<CertificateKeeper> keeper_;
   std::unique_ptr<GateController> gates_;
@@ -77,7 +82,7 @@ class Running final : public ClusterSide {
   std::condition_variable_any written_;
   bool have_certificate_ = false;
   std::atomic<int64_t> certificate_ends_ = 0;
-  std::jthread follower_, elector_;  // last: they use the others
+  std::jthread watcher_, follower_, elector_;  // last: they use the others
 };
 
 void Running::make_parts() {

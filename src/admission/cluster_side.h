@@ -13,6 +13,7 @@
 #include "admission/events.h"
 #include "admission/gate_controller.h"
 #include "admission/lease.h"
+#include "admission/node_places.h"
 #include "registry/lookup.h"
 
 // What the webhook does in the cluster besides answering: its certificate, the gates it left, the crashes that slipped through.
@@ -30,6 +31,7 @@ struct ClusterSideOptions {
   std::string name_space, lease, identity;
   std::optional<ClusterCertificate> certificate = {};  // none: somebody else makes it
   bool lift_gates = true, watch_crashes = true, read_logs = false, record_events = true;
+  bool watch_nodes = true;  // in every replica: reviews ask
   Policy policy = {};
   std::shared_ptr<ImageLookup> lookup = {};
   std::function<Keychain(const std::string& name_space, const Json& pod_spec, std::chrono::steady_clock::time_point deadline)> keychain = {};
@@ -46,6 +48,7 @@ class ClusterSide {
   virtual bool leads() const = 0;
   virtual std::string metrics_text() const = 0;  // Prometheus, of all of this
   virtual EventRecorder* events() = 0;           // null where none are recorded
+  virtual std::optional<Place> place_of_node(const std::string& node) const = 0;
 };
 
 ImageAnswer answer_of(const Result<ImageLookup::Facts>& facts);

@@ -15,16 +15,39 @@ bool is_known_version(std::string_view version) { return version == "v1" || vers
 
 bool has_version(std::string_view text, std::string_view group) { return text.starts_with(group) && is_known_version(text.substr(group.size())); }
 
-// What path.Match of Go makes of one host label: "*" any characters, "?" one; no more is needed of host names.
+// "[a-z]" or "[^0-9]" at the begin of a pattern: how long it is, and whether it holds for a character; none where it is no class.
+struct CharacterClass {
+  size_t length = 0;
+  bool holds = false;
+};
+std::optional<CharacterClass> read_class(std::string_view pattern, char c) {
+  size_t at = 1;
+  bool negated = at < pattern.size() && pattern[at] == '^', any = false;
+  if (negated) at++;
+  for (size_t count = 0;; count++) {
+    if (at >= pattern.size()) return std::nullopt;
+    if (pattern[at] == ']' && count > 0) return CharacterClass{at + 1, any != negated};
+    char low = pattern[at++], high = low;
+    if (low == '-' || low == ']') return std::nullopt;
+    if (at + 1 < pattern.size() && pattern[at] == '-') {
+      high = pattern[at + 1];
+      at += 2;
+    }
+    any |= low <= c && c <= high;
+  }
+}
+
+// Go's path.Match, as far as a host can say it: "*" any characters, classes. "?" begins a query before it gets here.
 bool label_matches(std::string_view pattern, std::string_view label) {
   size_t p = 0, l = 0, star = std::string_view::npos, retry = 0;
   while (l < label.size()) {
-    if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == label[l])) {
-      p++;
-      l++;
-    } else if (p < pattern.size() && pattern[p] == '*') {
+    auto one = p < pattern.size() && pattern[p] == '[' ? read_class(pattern.substr(p), label[l]) : std::nullopt;
+    if (p < pattern.size() && pattern[p] == '*') {
       star = p++;
       retry = l;
+    } else if (one ? one->holds : p < pattern.size() && pattern[p] != '[' && pattern[p] == label[l]) {
+      p += one ? one->length : 1;
+      l++;
     } else if (star != std::string_view::npos) {
       p = star + 1;
       l = ++retry;
@@ -37,13 +60,18 @@ bool label_matches(std::string_view pattern, std::string_view label) {
 }
 
 struct ImageUrl {
-  std::string host, port, path;  // path with its "/", or ""
+  std::string_view host, port, path;  // path with its "/", or ""
 };
+// As Go reads "https://" and this: up to a query or fragment, the host up to the first "/", its port behind the last ":".
 ImageUrl take_apart(std::string_view text) {
-  if (size_t scheme = text.find("://"); scheme != std::string_view::npos) text.remove_prefix(scheme + 3);
+  text = text.substr(0, text.find_first_of("?#"));
   size_t slash = std::min(text.find('/'), text.size());
-  auto [host, port] = cut(text.substr(0, slash), ':');
-  return {to_lower(host), std::string(port.value_or("")), std::string(text.substr(slash))};
+  std::string_view authority = text.substr(0, slash), path = text.substr(slash);
+  size_t colon = authority.rfind(':');
+  // More than one colon is no port, unless in brackets.
+  bool has_port = colon != std::string_view::npos && (authority.find(':') == colon || authority[colon - 1] == ']');
+  if (!has_port) return {authority, "", path};
+  return {authority.substr(0, colon), authority.substr(colon + 1), path};
 }
 
 // Without "@digest" and ":tag".
@@ -75,7 +103,17 @@ Result<CredentialProvider> read_provider(const Json& item) {
     if (name.empty() || name.find('=') != std::string::npos) return fault("env: \"" + name + "\" is no name of a variable");
     provider.environment.emplace_back(name, variable["value"].string());
   }
-  provider.wants_pod_token = item["tokenAttributes"].is_object();
+  const Json& token = item["tokenAttributes"];
+  if (token.is_null()) return provider;
+  // As the kubelet checks it; cacheType is of 1.34.
+  if (token["serviceAccountTokenAudience"].string().empty()) return fault("tokenAttributes has no serviceAccountTokenAudience");
+  if (!token["requireServiceAccount"].is_bool()) return fault("tokenAttributes does not say requireServiceAccount: true or false");
+  if (provider.api_version != std::string(kProtocolGroup) + "v1") return fault("tokenAttributes needs apiVersion " + std::string(kProtocolGroup) + "v1");
+  const std::string& cache = token["cacheType"].string();
+  if (!token["cacheType"].is_null() && cache != "ServiceAccount" && cache != "Token") return fault("tokenAttributes: cacheType is none of ServiceAccount and Token");
+  bool required = token["requireServiceAccount"].boolean();
+  if (!required && !token["requiredServiceAccountAnnotationKeys"].items().empty()) return fault("tokenAttributes: requiredServiceAccountAnnotationKeys go with requireServiceAccount: true only");
+  provider.token = required ? CredentialProvider::Token::Required : CredentialProvider::Token::Optional;
   return provider;
 }
 
@@ -88,6 +126,7 @@ Result<std::vector<CredentialProvider>> parse_provider_config(std::string_view t
     return fault("not a CredentialProviderConfig of kubelet.config.k8s.io");
   }
   const Json::Array& items = config["providers"].items();
+  if (items.empty()) return fault("providers must have an entry");
   if (items.size() > kMaxProviders) return fault("over " + std::to_string(kMaxProviders) + " providers");
   std::vector<CredentialProvider> providers;
   for (const Json& item : items) {
@@ -109,6 +148,19 @@ bool image_matches(std::string_view pattern, std::string_view image) {
     if (!label_matches(patterns[i], labels[i])) return false;
   }
   return is.path.starts_with(wanted.path);
+}
+
+std::string keyring_entry(std::string_view key) {
+  for (std::string_view scheme : {"https://", "http://"}) {
+    if (!key.starts_with(scheme)) continue;
+    key.remove_prefix(scheme.size());
+    break;
+  }
+  key = key.substr(0, key.find_first_of("?#"));
+  size_t slash = std::min(key.find('/'), key.size());
+  std::string_view host = key.substr(0, slash), path = key.substr(slash);
+  if (path.starts_with("/v1/") || path.starts_with("/v2/")) path.remove_prefix(3);
+  return std::string(host) + (path == "/" ? "" : std::string(path));
 }
 
 std::string provider_request(const std::string& api_version, const std::string& image) {

@@ -14,6 +14,7 @@ namespace {
 using CacheKey = ProviderAnswer::CacheKey;
 
 inline constexpr size_t kMaxShownError = 300;
+constexpr std::string_view kHubHost = "docker.io", kHubEntry = "index.docker.io";
 inline constexpr size_t kMaxPending = 1000;
 
 std::string cache_key(size_t provider, CacheKey kind, const Reference& image) {
@@ -80,7 +81,7 @@ std::vector<ProviderAnswer::Auth> CredentialProviders::ask(size_t index, const s
   auto text = run(provider, provider_request(provider.api_version, image), stop);
   auto answer = text.ok() ? parse_provider_answer(*text, provider.api_version) : Result<ProviderAnswer>(text.error());
   if (!answer.ok()) {
-    log_warn("credential provider " + provider.name + ": " + answer.error().message + (provider.wants_pod_token ? " (it may want a pod's service account token)" : ""));
+    log_warn("credential provider " + provider.name + ": " + answer.error().message + (provider.token == CredentialProvider::Token::Optional ? " (it was asked without a pod's service account token)" : ""));
     return {};
   }
   auto reference = Reference::parse(image);
@@ -96,6 +97,7 @@ std::vector<ProviderAnswer::Auth> CredentialProviders::ask(size_t index, const s
 CredentialProviders::~CredentialProviders() { ending_.request_stop(); }
 
 bool CredentialProviders::matches(size_t provider, const std::string& name) const {
+  if (providers_[provider].token == CredentialProvider::Token::Required) return false;
   const auto& patterns = providers_[provider].match_images;
   return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) { return image_matches(pattern, name); });
 }
@@ -132,14 +134,21 @@ std::shared_future<std::vector<std::string>> CredentialProviders::ask_in_backgro
 std::vector<std::string> CredentialProviders::docker_configs_for(const std::string& image, std::stop_token stop) {
   auto reference = Reference::parse(image);
   if (!reference.ok()) return {};
-  std::vector<ProviderAnswer::Auth> matching;
+  std::vector<ProviderAnswer::Auth> matching, of_hub;
   for (size_t i = 0; i < providers_.size(); i++) {
     if (!matches(i, reference->name())) continue;
     // As the kubelet: without tag and digest, since the answer may be kept for all of them.
     for (ProviderAnswer::Auth& auth : ask(i, reference->name(), stop)) {
-      if (image_matches(auth.pattern, reference->name())) matching.push_back(std::move(auth));
+      auth.pattern = keyring_entry(auth.pattern);
+      if (image_matches(auth.pattern, reference->name())) {
+        matching.push_back(std::move(auth));
+      } else if (auth.pattern == kHubEntry && reference->host() == kHubHost) {
+        of_hub.push_back(std::move(auth));
+      }
     }
   }
+  // Docker Hub's other name counts where nothing else does.
+  if (matching.empty()) matching = std::move(of_hub);
   // The kubelet's keyring: keys in reverse order, so that longer ones come before what they begin with.
   std::stable_sort(matching.begin(), matching.end(), [](const auto& a, const auto& b) { return a.pattern > b.pattern; });
   std::vector<std::string> documents;

@@ -34,14 +34,18 @@ struct CredentialProvider {
   std::string api_version;  // "credentialprovider.kubelet.k8s.io/v1"
   std::vector<std::string> arguments;
   std::vector<std::pair<std::string, std::string>> environment;
-  bool wants_pod_token = false;  // KEP-4412: such a plugin is asked without a token, and may refuse
+  // KEP-4412: a token of the pod's service account, bound to the pod. Nobody can have one before the pod is there, so a plugin that may do
+  // without is asked without, and one that requires it is not asked.
+  enum class Token { None, Optional, Required } token = Token::None;
 };
 // YAML or JSON of kubelet.config.k8s.io/v1, v1beta1 or v1alpha1. Invalid names the provider and the field.
 Result<std::vector<CredentialProvider>> parse_provider_config(std::string_view text);
 
-// Does a matchImages entry (or a key of an answer) apply to this image? Host labels may be globs, each of one label; the port must be
-// equal, the path a prefix (kubelet's URLsMatchStr). `image` without tag and digest or with them.
+// Does a matchImages entry (or a keyring_entry) apply to this image? Host labels may be globs, each of one label; the port must be equal, the
+// path a prefix, and upper case is not lower case (kubelet, credentialprovider.URLsMatchStr). `image` without tag and digest or with them.
 bool image_matches(std::string_view pattern, std::string_view image);
+// What the kubelet's keyring makes of a key of an answer: without its scheme, and without /v1/ and /v2/ (BasicDockerKeyring.Add).
+std::string keyring_entry(std::string_view key);
 
 struct ProviderAnswer {
   enum class CacheKey { Image, Registry, Global } cache_key = CacheKey::Image;

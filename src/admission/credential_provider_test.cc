@@ -19,19 +19,31 @@ TEST(ProviderConfig, ReadsTheKubeletsFile) {
       "apiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\nproviders:\n"
       "- name: ecr-credential-provider\n  matchImages: ['*.dkr.ecr.*.amazonaws.com', '*.dkr.ecr.*.amazonaws.com.cn']\n  defaultCacheDuration: 12h0m0s\n"
       "  apiVersion: credentialprovider.kubelet.k8s.io/v1\n  args: [get-credentials]\n  env: [{name: AWS_PROFILE, value: it}]\n"
-      "- {name: gcr, matchImages: [gcr.io], defaultCacheDuration: 0s, apiVersion: credentialprovider.kubelet.k8s.io/v1alpha1, tokenAttributes: {serviceAccountTokenAudience: a}}\n");
+      "- {name: gcr, matchImages: [gcr.io], defaultCacheDuration: 0s, apiVersion: credentialprovider.kubelet.k8s.io/v1alpha1}\n"
+      "- {name: acr, matchImages: [a.azurecr.io], defaultCacheDuration: 0s, apiVersion: credentialprovider.kubelet.k8s.io/v1, tokenAttributes: {serviceAccountTokenAudience: a, requireServiceAccount: true, cacheType: Token}}\n"
+      "- {name: own, matchImages: [a.azurecr.io], defaultCacheDuration: 0s, apiVersion: credentialprovider.kubelet.k8s.io/v1, tokenAttributes: {serviceAccountTokenAudience: a, requireServiceAccount: false}}\n");
   ASSERT_TRUE(providers.ok()) << providers.error().message;
-  ASSERT_EQ(providers->size(), 2u);
+  ASSERT_EQ(providers->size(), 4u);
   EXPECT_EQ((*providers)[0].name, "ecr-credential-provider");
   EXPECT_EQ((*providers)[0].match_images.size(), 2u);
   EXPECT_EQ((*providers)[0].default_cache, std::chrono::hours(12));
   EXPECT_EQ((*providers)[0].arguments, std::vector<std::string>{"get-credentials"});
   EXPECT_EQ((*providers)[0].environment, (std::vector<std::pair<std::string, std::string>>{{"AWS_PROFILE", "it"}}));
-  EXPECT_TRUE((*providers)[1].wants_pod_token);
+  using Token = CredentialProvider::Token;
+  EXPECT_TRUE((*providers)[1].token == Token::None && (*providers)[2].token == Token::Required && (*providers)[3].token == Token::Optional);
 }
 
 TEST(ProviderConfig, RefusesWhatTheKubeletRefuses) {
-  for (const std::string& text : {std::string("{}"), std::string("kind: CredentialProviderConfig\napiVersion: v1"), config("{name: ../evil, matchImages: [a], defaultCacheDuration: 1h, apiVersion: " + std::string(kV1) + "}"),
+  auto with_token = [](const std::string& attributes, const std::string& version = "v1") {
+    return config("{name: a, matchImages: [a], defaultCacheDuration: 1h, apiVersion: credentialprovider.kubelet.k8s.io/" + version + ", tokenAttributes: " + attributes + "}");
+  };
+  EXPECT_TRUE(parse_provider_config(with_token("{serviceAccountTokenAudience: a, requireServiceAccount: true}")).ok());
+  for (const std::string& text : {with_token("{serviceAccountTokenAudience: a}"), with_token("{requireServiceAccount: true}"), with_token("{serviceAccountTokenAudience: a, requireServiceAccount: true}", "v1beta1"),
+                                  with_token("{serviceAccountTokenAudience: a, requireServiceAccount: true, cacheType: Pod}"),
+                                  with_token("{serviceAccountTokenAudience: a, requireServiceAccount: false, requiredServiceAccountAnnotationKeys: [a/b]}")}) {
+    EXPECT_FALSE(parse_provider_config(text).ok()) << text;
+  }
+  for (const std::string& text : {std::string("apiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\nproviders: []\n"), std::string("{}"), std::string("kind: CredentialProviderConfig\napiVersion: v1"), config("{name: ../evil, matchImages: [a], defaultCacheDuration: 1h, apiVersion: " + std::string(kV1) + "}"),
                                   config("{name: a, matchImages: [], defaultCacheDuration: 1h, apiVersion: " + std::string(kV1) + "}"), config("{name: a, matchImages: [a], apiVersion: " + std::string(kV1) + "}"),
                                   config("{name: a, matchImages: [a], defaultCacheDuration: 1 day, apiVersion: " + std::string(kV1) + "}"), config("{name: a, matchImages: [a], defaultCacheDuration: 1h, apiVersion: v1}"),
                                   config("{name: a, matchImages: [a], defaultCacheDuration: 1h, apiVersion: " + std::string(kV1) + "}\n- {name: a, matchImages: [b], defaultCacheDuration: 1h, apiVersion: " + kV1 + "}")}) {
@@ -52,14 +64,34 @@ TEST(ProviderConfig, MatchesImagesAsTheKubeletDoes) {
       {"registry.io:8080/path", "registry.io:8080/path/app:1", true},
       {"registry.io:8080/path", "registry.io/path/app", false},
       {"registry.io", "registry.io:8080/app", false},
-      {"https://gcr.io", "gcr.io/app", true},
+      // What the kubelet makes of it: a host called "https".
+      {"https://gcr.io", "gcr.io/app", false},
       {"app*.k8s.io", "app12.k8s.io/x", true},
       {"app?.k8s.io", "app12.k8s.io/x", false},
       {"", "gcr.io/app", false},
-      {"GCR.io", "gcr.io/app", true},
+      // Hosts are compared as they are written, and a question mark begins a query.
+      {"GCR.io", "gcr.io/app", false},
+      {"app?.k8s.io", "app1.k8s.io/x", false},
+      {"app[0-9].k8s.io", "app7.k8s.io/x", true},
+      {"app[^0-9].k8s.io", "app7.k8s.io/x", false},
+      {"app[0-9.k8s.io", "app7.k8s.io/x", false},
+      {"app[]].k8s.io", "app].k8s.io/x", false},
+      {"*[a-c]*.k8s.io", "xxbxx.k8s.io/x", true},
+      {"k8s.*", "k8s.io/x", true},
+      {"*.*.registry.io", "a.b.registry.io/x", true},
+      {"gcr.io/team", "gcr.io/teamwork/app", true},
+      {"gcr.io/", "gcr.io/app", true},
+      {"gcr.io:443", "gcr.io/app", false},
+      {"*:5000", "localhost:5000/app", true},
       {"localhost:5000", "localhost:5000/app:tag", true},
   };
   for (const auto& [pattern, image, matches] : cases) EXPECT_EQ(image_matches(pattern, image), matches) << pattern << " " << image;
+}
+
+TEST(ProviderAnswers, KeysAreThoseOfTheKubeletsKeyring) {
+  const std::pair<const char*, const char*> cases[] = {{"gcr.io", "gcr.io"}, {"https://gcr.io", "gcr.io"}, {"http://gcr.io/", "gcr.io"}, {"https://index.docker.io/v1/", "index.docker.io"},
+                                                       {"gcr.io/v2/team", "gcr.io/team"}, {"gcr.io/v2", "gcr.io/v2"}, {"gcr.io:5000/team/a", "gcr.io:5000/team/a"}, {"", ""}};
+  for (const auto& [key, entry] : cases) EXPECT_EQ(keyring_entry(key), entry) << key;
 }
 
 TEST(ProviderDurations, AreGos) {

@@ -9,6 +9,7 @@ namespace archway::admission {
 
 namespace {
 
+constexpr std::string_view kRequired = "requiredDuringSchedulingIgnoredDuringExecution";
 constexpr std::string_view kPreferred = "preferredDuringSchedulingIgnoredDuringExecution";
 
 // The middle of a long name is left out; what is not printable ASCII would not pass through an HTTP header.
@@ -59,6 +60,7 @@ class Run {
   std::string places_per_image() const;
   std::string contradiction_text() const;
   Decision only_words();
+  Decision on_its_node(const Place& place);
   Decision change();
   void warn_of_lies();
   void warn_of_variants();
@@ -121,8 +123,10 @@ Decision Run::without_facts() {
   bool there = std::any_of(gates.begin(), gates.end(), [](const Json& each) { return each["name"].string() == kGate; });
   if (!there) {
     Json copy = Json::object();
-    copy.set("schedulingGates", spec()["schedulingGates"]);
+    for (std::string_view name : {"schedulingGates", "nodeSelector", "affinity"}) copy.set(name, spec()[name]);
     patch_.append(copy, spec_pointer(), {"schedulingGates"}, Json::object({{"name", kGate}}));
+    // Once it is there the API server lets no term be added.
+    for (Json& term : terms_in_reserve(copy, policy_.node_places)) patch_.append(copy, spec_pointer(), {"affinity", "nodeAffinity", kRequired, "nodeSelectorTerms"}, std::move(term));
   }
   decision_.patch = std::move(patch_).take();
   return finish(Outcome::Gated, summary + "; gated");
@@ -157,6 +161,8 @@ void Run::find_common() {
   }
   Places added = fold(is_new).value_or(Places());
   std::optional<Places> before = fold([&](const std::string& image) { return !is_new(image); });
+  // Where the pod is is known: then the others do not matter.
+  if (subject_.node_place) before.reset();
   decision_.common = before && !before->empty() ? in_common(*before, added) : added;
 }
 
@@ -216,8 +222,17 @@ bool Run::runs_on_usual_nodes() const {
   return std::all_of(nodes.begin(), nodes.end(), [&](const Place& place) { return contains(decision_.common, place); });
 }
 
+// Its node is known, so it is known whether it runs.
+Decision Run::on_its_node(const Place& place) {
+  std::string where = "node " + shown(subject_.node, 80) + " (" + place.str() + ")";
+  if (contains(decision_.common, place)) return finish(Outcome::Unchanged, "runs on " + where + "; not changed, since " + subject_.why_nothing);
+  std::string what = subject_.new_images.empty() ? "its images run on " : "what is new in it runs on ";
+  return conflict(subject_.name + " will not run on " + where + ": " + what + cut_to(list_places(decision_.common), 80) + " only; not changed, since " + subject_.why_nothing);
+}
+
 // One that may not be changed is looked at all the same: a new pod may be refused.
 Decision Run::only_words() {
+  if (subject_.node_place) return on_its_node(*subject_.node_place);
   Narrowed narrowed = look_at(spec(), decision_.common, policy_.node_places);
   if (narrowed.contradiction || excludes_by_os()) return conflict(contradiction_text());
   std::string summary = "runs on " + list_places(decision_.common) + "; not changed, since " + subject_.why_nothing;
@@ -366,7 +381,9 @@ Decision Run::change() {
       warn("term " + std::to_string(index) + " of the node affinity of " + subject_.name + " asks for places where its images do not run (" +
            cut_to(list_places(decision_.common), 60) + " they do)");
     }
-    if (narrowed.inexact) warn("the node affinity of " + subject_.name + " could be narrowed only roughly, since it exists already");
+    if (!narrowed.left_out.empty()) {
+      warn(subject_.name + " goes to " + cut_to(list_places(narrowed.left_out), 60) + " no more, though its images run there: the API server lets no term be added to the node affinity of a gated pod");
+    }
   }
   if (!patch_.empty()) add_record();
   if (!patch_.empty() && subject_.kind == Subject::Kind::Template) add_template_record(before, spec);

@@ -24,6 +24,8 @@ struct Subject {
     Nothing,    // the API server or the kubelet would refuse it; only a warning or a refusal is left
   } change = Change::Anything;
   std::string why_nothing = {};   // "spec.nodeName is set"
+  std::string node = {};          // that it is bound to, or asks to be
+  std::optional<Place> node_place = {};  // of that node, where it is known
   // False for an update that brings nothing new: refusing it would only keep a gate from being lifted, or a label from being set.
   bool may_refuse = true;
   // Ephemeral containers: the images that are new. Others are not to blame now.

@@ -95,13 +95,22 @@ using Texts = std::vector<std::map<std::string, std::string>>;
 
 Result<Texts> print_all(const ManifestOptions& marked, const std::vector<Switch>& all) {
   Texts texts(size_t{1} << all.size());
+  // An object has but a few forms; each is printed once.
+  std::map<std::string, std::vector<std::pair<Json, std::string>>> printed;
+  auto print = [&](const std::string& key, const Json& object) -> const std::string& {
+    auto& forms = printed[key];
+    for (const auto& [form, text] : forms) {
+      if (form == object) return text;
+    }
+    return forms.emplace_back(object, to_template(to_yaml(object))).second;
+  };
   for (size_t setting = 0; setting < texts.size(); setting++) {
     ManifestOptions options = marked;
     for (size_t i = 0; i < all.size(); i++) all[i].set(options, (setting >> i) & 1);
     std::vector<Json> objects = TRY(admission_manifests(options));
     for (const Json& object : objects) {
       // The release's namespace is Helm's to make.
-      if (object["kind"].string() != "Namespace") texts[setting][key_of(object)] = to_template(to_yaml(object));
+      if (object["kind"].string() != "Namespace") texts[setting][key_of(object)] = print(key_of(object), object);
     }
   }
   return texts;

@@ -153,8 +153,6 @@ class Merger {
     if (alternative.wanted.empty()) return {one_per_os(common_).front()};
     return one_per_os(alternative.wanted);
   }
-  // What is wanted, and perhaps more, in a single condition.
-  Condition widest() const { return {oses_, architectures_}; }
 
  private:
   static Words words(std::string_view label, std::string_view old_label, const Json& node_selector, const Json& term) {
@@ -249,6 +247,35 @@ void add_terms(Json& spec, const std::string& pointer, const std::vector<Conditi
   patch.put(spec, pointer, {"affinity", "nodeAffinity", kRequired}, std::move(required));
 }
 
+// Which of the terms that are the same word for word this one is, and how many there are.
+struct Twin {
+  size_t rank = 0, count = 0;
+};
+Twin find_twins(const Json::Array& terms, size_t index) {
+  Twin twin;
+  for (size_t i = 0; i < terms.size(); ++i) {
+    if (!(terms[i] == terms[index])) continue;
+    if (i < index) ++twin.rank;
+    ++twin.count;
+  }
+  return twin;
+}
+
+// No term may be added, so twins share the conditions: one each, those first that leave most, or Linux. What is left over is left out.
+std::vector<Condition> share(std::vector<Condition> conditions, const Alternative& alternative, Twin twin, Narrowed& narrowed) {
+  auto leaves = [&](const Condition& condition) {
+    return std::count_if(alternative.wanted.begin(), alternative.wanted.end(), [&](const Place& place) { return condition.admits(place); });
+  };
+  std::stable_sort(conditions.begin(), conditions.end(), [&](const Condition& a, const Condition& b) {
+    return std::pair(leaves(a), a.oses.contains("linux")) > std::pair(leaves(b), b.oses.contains("linux"));
+  });
+  for (const Place& place : alternative.wanted) {
+    auto end = conditions.begin() + static_cast<std::ptrdiff_t>(std::min(conditions.size(), twin.count));
+    if (std::none_of(conditions.begin(), end, [&](const Condition& each) { return each.admits(place); })) merge_places(narrowed.left_out, {place});
+  }
+  return {conditions[std::min(twin.rank, conditions.size() - 1)]};
+}
+
 class TermNarrower {
  public:
   TermNarrower(Json& spec, const std::string& pointer, PatchWriter& patch)
@@ -301,9 +328,9 @@ Narrowed narrow(Json& spec, const std::string& pointer, const Places& common, co
     if (!conditions.empty()) add_terms(spec, pointer, conditions, patch);
   } else {
     // Terms that are added on the way are not looked at again.
-    const size_t count = spec["affinity"]["nodeAffinity"][kRequired]["nodeSelectorTerms"].items().size();
-    for (size_t index = 0; index < count; ++index) {
-      const Json& term = spec["affinity"]["nodeAffinity"][kRequired]["nodeSelectorTerms"].items()[index];
+    const Json::Array own_terms = spec["affinity"]["nodeAffinity"][kRequired]["nodeSelectorTerms"].items();
+    for (size_t index = 0; index < own_terms.size(); ++index) {
+      const Json& term = own_terms[index];
       if (is_empty_term(term)) continue;
       Alternative alternative = merger.weigh(selector, term);
       note(narrowed, alternative);
@@ -311,15 +338,30 @@ Narrowed narrow(Json& spec, const std::string& pointer, const Places& common, co
       if (alternative.wanted.empty() && !alternative.allowed.empty()) narrowed.dead_terms.push_back(index);
       auto conditions = merger.conditions(alternative);
       if (conditions.empty()) continue;
-      if (conditions.size() > 1 && may == MayChange::AppendOnly) {
-        conditions = {merger.widest()};
-        narrowed.inexact = true;
-      }
+      if (conditions.size() > 1 && may == MayChange::AppendOnly) conditions = share(std::move(conditions), alternative, find_twins(own_terms, index), narrowed);
       TermNarrower(spec, pointer, patch).narrow(index, conditions);
     }
   }
   narrowed.contradiction = could_match && narrowed.places.empty();
   return narrowed;
+}
+
+std::vector<Json> terms_in_reserve(const Json& spec, const Places& node_places) {
+  std::vector<Json> reserve;
+  if (node_places.empty()) return reserve;
+  const Places none;
+  Merger merger(none, node_places);
+  const Json::Array& terms = spec["affinity"]["nodeAffinity"][kRequired]["nodeSelectorTerms"].items();
+  for (size_t i = 0; i < terms.size(); ++i) {
+    if (is_empty_term(terms[i]) || find_twins(terms, i).count > 1) continue;
+    std::set<std::string> oses, architectures;
+    for (const Place& place : merger.weigh(spec["nodeSelector"], terms[i]).allowed) {
+      oses.insert(place.os);
+      architectures.insert(place.architecture);
+    }
+    for (size_t more = 1; architectures.size() > 1 && more < oses.size() && reserve.size() < kMaxReserve; ++more) reserve.push_back(terms[i]);
+  }
+  return reserve;
 }
 
 Narrowed look_at(const Json& spec, const Places& common, const Places& node_places) {

@@ -24,12 +24,18 @@ struct Narrowed {
   bool asked = false;     // the pod's own words speak of os or architecture
   bool contradiction = false;  // its images run in none of the places that the pod (or node_places) leaves
   std::vector<size_t> dead_terms;  // required terms, by index, that ask only for places where the images do not run
-  bool inexact = false;   // AppendOnly, and it would have taken one more term: what was added lets in places that no image has
+  // AppendOnly, and it would have taken one more term: places where all images run and where the pod goes no more.
+  Places left_out;
 };
 
 // `spec` is the pod's, at `pointer` of the document; its affinity is changed as the operations that are written say.
 // Nothing is added where the pod's own words say it already. `node_places` not empty: there are no other nodes than such.
 Narrowed narrow(Json& spec, const std::string& pointer, const Places& common, const Places& node_places, MayChange may, PatchWriter& patch);
+// Copies of a new pod's own terms, to stand behind them: AppendOnly may then narrow each to another part, where systems differ in their
+// architectures. None where that cannot be, or where nobody has said what the nodes are. A term said twice means what it means once.
+std::vector<Json> terms_in_reserve(const Json& spec, const Places& node_places);
+inline constexpr size_t kMaxReserve = 32;
+
 // The same without changing anything.
 Narrowed look_at(const Json& spec, const Places& common, const Places& node_places);
 

@@ -141,6 +141,7 @@ class Planner {
     subject.pointer = std::move(pointer);
     subject.kind = kind;
     subject.name = request_.str();
+    if (const Json* holder = value_at(request_.object, subject.pointer)) subject.node = (*holder)["spec"]["nodeName"].string();
     return subject;
   }
   static ReviewPlan unchangeable(Subject subject, std::string why) {

@@ -31,9 +31,9 @@ constexpr Member kGroupMembers[] = {{"group"}, {"version"}, {"kind"}, {"resource
 constexpr Shape kGroup{kGroupMembers};
 constexpr Member kOwnedNames[] = {{kPrefix, nullptr, true}, {kMirrorAnnotation}};
 constexpr Shape kOurs{kOwnedNames};
-constexpr Member kOwnerMembers[] = {{"kind"}, {"name"}, {"controller"}};
+constexpr Member kOwnerMembers[] = {{"apiVersion"}, {"kind"}, {"name"}, {"uid"}, {"controller"}};
 constexpr Shape kOwner{kOwnerMembers};
-constexpr Member kMetadataMembers[] = {{"name"}, {"generateName"}, {"namespace"}, {"deletionTimestamp"}, {"annotations", &kOurs}, {"labels", &kOurs}, {"ownerReferences", &kOwner}};
+constexpr Member kMetadataMembers[] = {{"name"}, {"generateName"}, {"namespace"}, {"uid"}, {"deletionTimestamp"}, {"annotations", &kOurs}, {"labels", &kOurs}, {"ownerReferences", &kOwner}};
 constexpr Shape kMetadata{kMetadataMembers};
 constexpr Member kContainerMembers[] = {{"name"}, {"image"}, {"imagePullPolicy"}, {"restartPolicy"}};
 constexpr Shape kContainer{kContainerMembers};

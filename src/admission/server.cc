@@ -177,6 +177,7 @@ ServerResponse Webhook::answer(std::string_view body, std::optional<std::chrono:
     return text_response(400, request.error().message + "\n");
   }
   ReviewPlan plan = plan_review(*request, options_.policy);
+  if (plan.subject && !plan.subject->node.empty() && options_.place_of_node) plan.subject->node_place = options_.place_of_node(plan.subject->node);
   ImageAnswers answers;
   if (plan.subject && !plan.images.empty()) answers = look_up(*request, plan, begun, timeout);
   Decision decision = decide_review(plan, answers, options_.policy);
@@ -184,6 +185,7 @@ ServerResponse Webhook::answer(std::string_view body, std::optional<std::chrono:
   auto took = SteadyClock::now() - begun;
   metrics_.count_review(decision.outcome, took);
   log(*request, decision, took);
+  if (options_.decided) options_.decided(*request, decision);
   return response;
 }
 

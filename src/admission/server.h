@@ -32,6 +32,10 @@ struct WebhookOptions {
   std::function<void(std::string_view)> log = {};  // a JSON object per line: reviews that were not simply let through, and what else happens
   bool log_all = false;                            // those that were, too
   std::function<bool()> ready = {};                // besides ourselves
+  // What a node is, where that is known; asked for pods that name theirs. It must not block.
+  std::function<std::optional<Place>(const std::string& node)> place_of_node = {};
+  // Told of each review after it has been decided on. It must not block.
+  std::function<void(const ReviewRequest&, const Decision&)> decided = {};
   std::function<std::string()> more_metrics = {};  // appended to ours
 };
 

@@ -77,12 +77,18 @@ std::string choice(const std::string& without, const std::string& with, const st
 std::string merge_by_condition(const std::string& without, const std::string& with, const std::string& condition) {
   if (without == with) return without;
   if (without.empty() || with.empty()) return choice(without, with, condition);
-  std::string text;
-  for (const Stretch& stretch : align(lines_of(without), lines_of(with))) {
+  Lines a = lines_of(without), b = lines_of(with);
+  // What both begin and end with is most of it, and needs no aligning.
+  size_t head = 0, tail = 0, shorter = std::min(a.size(), b.size());
+  while (head < shorter && a[head] == b[head]) ++head;
+  while (tail < shorter - head && a[a.size() - 1 - tail] == b[b.size() - 1 - tail]) ++tail;
+  auto middle = [&](const Lines& lines) { return Lines(lines.begin() + static_cast<std::ptrdiff_t>(head), lines.end() - static_cast<std::ptrdiff_t>(tail)); };
+  std::string text = join_lines(Lines(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(head)));
+  for (const Stretch& stretch : align(middle(a), middle(b))) {
     if (!stretch.common && (!balanced(stretch.without) || !balanced(stretch.with))) return choice(without, with, condition);
     text += stretch.common ? join_lines(stretch.with) : choice(join_lines(stretch.without), join_lines(stretch.with), condition);
   }
-  return text;
+  return text + join_lines(Lines(a.end() - static_cast<std::ptrdiff_t>(tail), a.end()));
 }
 
 }  // namespace archway::admission

@@ -2,11 +2,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <random>
 
 #include "admission/credential_provider.h"
 #include "admission/pod_facts.h"
+#include "admission/review_events.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/text.h"
 
 namespace archway::cli {
@@ -27,12 +31,39 @@ std::string identity(const Context& context) {
   return context.environment("POD_NAME").value_or(host) + suffix;
 }
 
+// A file, or a folder of them, by name (the kubelet's since 1.34).
+Result<std::vector<std::string>> provider_config_files(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(path, error)) return std::vector<std::string>{path};
+  std::vector<std::string> files;
+  for (auto at = std::filesystem::directory_iterator(path, error); !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+    std::string extension = at->path().extension();
+    if (!at->is_directory(error) && (extension == ".json" || extension == ".yaml" || extension == ".yml")) files.push_back(at->path());
+  }
+  if (error) return Error{Code::Io, "listing " + path + ": " + error.message()};
+  if (files.empty()) return Error{Code::NotFound, "no .json, .yaml or .yml file in " + path};
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
 Result<std::shared_ptr<CredentialProviders>> credential_providers(const Arguments& arguments) {
   auto file = arguments.one("image-credential-provider-config"), folder = arguments.one("image-credential-provider-bin-dir");
   if (file.has_value() != folder.has_value()) return usage_error("--image-credential-provider-config and --image-credential-provider-bin-dir go together");
   if (!file) return std::shared_ptr<CredentialProviders>();
-  std::string text = TRY(read_file(*file, kMaxProviderConfigBytes));
-  auto providers = TRY(parse_provider_config(text).context(*file));
+  std::vector<CredentialProvider> providers;
+  auto configs = TRY(provider_config_files(*file));
+  for (const std::string& config : configs) {
+    std::string text = TRY(read_file(config, kMaxProviderConfigBytes));
+    auto more = TRY(parse_provider_config(text).context(config));
+    for (CredentialProvider& provider : more) {
+      bool twice = std::any_of(providers.begin(), providers.end(), [&](const CredentialProvider& other) { return other.name == provider.name; });
+      if (twice) return Error{Code::Invalid, config + ": provider \"" + provider.name + "\" is given twice"};
+      if (provider.token == CredentialProvider::Token::Required) {
+        log_warn("credential provider " + provider.name + " is not asked: it requires a token that is bound to the pod, and a pod that is being admitted has none yet");
+      }
+      providers.push_back(std::move(provider));
+    }
+  }
   CredentialProvidersOptions options;
   options.bin_dir = *folder;
   return std::make_shared<CredentialProviders>(std::move(providers), options);
@@ -67,7 +98,7 @@ std::vector<Flag> cluster_side_flags() {
       {"namespace", 'n', Flag::Kind::One, "NAMESPACE", "where the Secret and the Lease are (the pod's own)"},
       {"name", 0, Flag::Kind::One, "NAME", "of the webhook configuration, the Service and the Lease (archway-admission); the Secret is NAME-tls"},
       {"certificate-name", 0, Flag::Kind::Many, "NAME", "what the webhook is called by, where it is not the Service"},
-      {"image-credential-provider-config", 0, Flag::Kind::One, "FILE", "the kubelet's CredentialProviderConfig: credentials as the nodes have them"},
+      {"image-credential-provider-config", 0, Flag::Kind::One, "FILE|FOLDER", "the kubelet's CredentialProviderConfig: credentials as the nodes have them"},
       {"image-credential-provider-bin-dir", 0, Flag::Kind::One, "FOLDER", "where its plugins are"},
   };
 }
@@ -84,7 +115,7 @@ Result<std::unique_ptr<ClusterSide>> start_cluster_side(const Arguments& argumen
   side.name_space = arguments.one_or("namespace", context.environment("POD_NAMESPACE").value_or(cluster->access().name_space));
   side.lease = name;
   side.identity = identity(context);
-  side.lift_gates = side.watch_crashes = side.record_events = controllers;
+  side.lift_gates = side.watch_crashes = side.record_events = side.watch_nodes = controllers;
   side.read_logs = arguments.has("read-logs");
   side.policy = options.policy;
   side.lookup = options.lookup;
@@ -108,6 +139,10 @@ Result<std::unique_ptr<ClusterSide>> start_cluster_side(const Arguments& argumen
   }
   std::unique_ptr<ClusterSide> started = ClusterSide::start(std::move(side));
   if (own) TRY(started->wait_for_certificate(context.stop));
+  options.place_of_node = [parts = started.get()](const std::string& node) { return parts->place_of_node(node); };
+  if (EventRecorder* events = started->events()) {
+    options.decided = [events](const ReviewRequest& request, const Decision& decision) { tell_of_review(*events, request, decision); };
+  }
   options.more_metrics = [parts = started.get()] { return parts->metrics_text(); };
   return started;
 }

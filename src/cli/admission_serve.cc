@@ -1,8 +1,11 @@
+#include <filesystem>
+
 #include "admission/pull_keychains.h"
 #include "admission/server.h"
 #include "base/text.h"
 #include "cli/admission_cluster.h"
 #include "cli/admission_commands.h"
+#include "cli/cluster_live.h"
 #include "cli/image_lookup.h"
 #include "cli/listen.h"
 #include "kube/client.h"
@@ -17,16 +20,16 @@ constexpr size_t kMaxInFlightPerHost = 48;
 // No review takes two seconds: a pod that passes as it is is better than one that waits.
 constexpr std::string_view kDefaultDeadline = "1.8s";
 
-// The cluster whose pull secrets are read: that of --kubeconfig, or the one that this runs in. None is fine, unless one was asked for.
+// The cluster whose pull secrets are read, found as all verbs find theirs. None is fine, unless one was asked for.
 Result<std::shared_ptr<kube::Client>> cluster_of(const Arguments& arguments, const Context& context) {
-  kube::KubeconfigRequest request;
-  request.environment = context.environment;
-  request.context = arguments.one_or("context", "");
-  if (auto path = arguments.one("kubeconfig")) request.paths = {*path};
-  bool asked = arguments.has("kubeconfig");
-  if (!asked && !context.environment("KUBERNETES_SERVICE_HOST")) return std::shared_ptr<kube::Client>();
-  auto access = TRY(kube::load_kubeconfig(request));
-  return kube::Client::connect(std::move(access));
+  std::string kubeconfig = context.environment("KUBECONFIG").value_or("");
+  bool asked = arguments.has("kubeconfig") || arguments.has("context") || !kubeconfig.empty() || context.environment("KUBERNETES_SERVICE_HOST").has_value();
+  if (!asked) {
+    std::error_code error;
+    auto home = context.environment("HOME");
+    if (!home || !std::filesystem::exists(*home + "/.kube/config", error)) return std::shared_ptr<kube::Client>();
+  }
+  return connect_cluster(arguments, context);
 }
 
 void allow(AddressPolicy& reach, const std::string& host) {
@@ -131,8 +134,8 @@ Command admission_serve_command() {
                     Flag{"deadline", 0, Flag::Kind::One, "DURATION", "how long a review waits for registries (1.8s), and never over half of the API server's timeout"},
                     Flag{"cache", 0, Flag::Kind::One, "FOLDER", "where to keep what was learnt of images; none: in memory only"},
                     Flag{"allow-host", 0, Flag::Kind::Many, "HOST|RANGE", "a registry on this machine, its link or the cloud's own addresses, which are not asked otherwise"},
-                    Flag{"kubeconfig", 0, Flag::Kind::One, "FILE", "the cluster whose pull secrets are read; in a pod its own"},
-                    Flag{"context", 0, Flag::Kind::One, "NAME", "of the kubeconfig"},
+                    Flag{"kubeconfig", 0, Flag::Kind::One, "FILE", "the cluster whose pull secrets are read, in place of KUBECONFIG, ~/.kube/config and a pod's own"},
+                    Flag{"context", 0, Flag::Kind::One, "NAME", "the kubeconfig's context, in place of the current one"},
                     Flag{"log", 0, Flag::Kind::One, "WHICH", "reviews to log: changes (all but those that passed as they were), all, none"},
                     Flag{"json", 0, Flag::Kind::Bool, "", "say the address as a JSON object"}}) {
     command.flags.push_back(std::move(flag));
