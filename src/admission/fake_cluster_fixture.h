@@ -46,7 +46,7 @@ class FakeCluster final : public kube::Client {
 
   const kube::ClusterAccess& access() const override { return access_; }
   Result<std::string> server_version(std::stop_token) override { return std::string("v1.34.1"); }
-  Result<std::vector<kube::Resource>> discover(std::stop_token) override { return std::vector<kube::Resource>(); }
+  Result<kube::Discovery> discover(std::stop_token) override { return kube::Discovery{}; }
 
   Result<std::string> list(const kube::Resource& resource, const std::string& name_space, const kube::ListOptions&, const std::function<Result<void>(Json)>& each, std::stop_token) override {
     std::vector<Json> found;

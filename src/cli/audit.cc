@@ -107,11 +107,24 @@ std::string rendered(const audit::Report& report, const std::string& format, con
   return audit::text_report(report, look);
 }
 
-Result<int> run(const Arguments& arguments, const Context& context) {
-  if (arguments.has("print-role")) {
-    context.out(audit::audit_role());
-    return kOk;
+// With a cluster at hand, its own custom resources are in it; with one namespace alone, it is a Role there.
+Result<int> print_role(const Arguments& arguments, const Context& context) {
+  std::vector<std::string> name_spaces = audited_namespaces(arguments);
+  if (name_spaces.empty()) name_spaces.emplace_back();
+  std::optional<kube::Discovery> served;
+  if (arguments.has("kubeconfig") || arguments.has("context") || arguments.has("all-namespaces")) {
+    auto client = TRY(audited_cluster(arguments, context));
+    served = TRY(client->discover(context.stop).context("finding out which custom resources there are"));
+    for (const kube::Discovery::Hidden& hidden : served->hidden) context.err("not in the role: " + hidden.group + "/" + hidden.version + ": " + hidden.why + "\n");
   }
+  std::string text;
+  for (const std::string& name_space : name_spaces) text += (text.empty() ? "" : "---\n") + audit::audit_role(name_space, served ? &served->resources : nullptr);
+  context.out(text);
+  return kOk;
+}
+
+Result<int> run(const Arguments& arguments, const Context& context) {
+  if (arguments.has("print-role")) return print_role(arguments, context);
   std::string format = TRY(format_of(arguments));
   FailOn fail = TRY(FailOn::parse(arguments.many("fail-on")));
   audit::Audit audit = TRY(run_audit(arguments, context));
@@ -153,7 +166,7 @@ Command audit_command() {
       {"write-baseline", 0, One, "FILE", "write the findings as a baseline"},
       {"ignore-file", 0, Many, "FILE", "findings to ignore, with reasons and dates"},
       {"write-images", 0, One, "FILE", "write what was learnt, as simulate and admission read it with --images"},
-      {"print-role", 0, Bool, "", "print the ClusterRole that this needs, and do nothing else"},
+      {"print-role", 0, Bool, "", "print the rights that this takes, as a ClusterRole (with -n, a Role), and do nothing else"},
   };
   for (Flag& flag : own) command.flags.push_back(std::move(flag));
   command.min_positional = 0;

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "audit/cluster_reader.h"
 #include "audit/collect.h"
 #include "audit/readers.h"
@@ -46,12 +48,11 @@ Result<Targets> targets_of(const Arguments& arguments) {
     if (like_file || !reference.ok()) return Error{Code::NotFound, name + ": no such file or folder" + (like_file ? "" : ", nor the name of an image: " + reference.error().message)};
     targets.references.push_back(name);
   }
-  bool asked = arguments.has("kubeconfig") || arguments.has("context") || arguments.has("namespace") || arguments.has("all-namespaces");
-  targets.cluster = asked || (targets.paths.empty() && targets.references.empty() && !targets.standard_input);
+  targets.cluster = names_cluster(arguments) || (targets.paths.empty() && targets.references.empty() && !targets.standard_input);
   return targets;
 }
 
-Result<audit::Collection> cluster(const Arguments& arguments, const Context& context) {
+kube::KubeconfigRequest kubeconfig_request(const Arguments& arguments, const Context& context) {
   kube::KubeconfigRequest request;
   if (auto file = arguments.one("kubeconfig")) {
     request.paths = {*file};
@@ -65,11 +66,12 @@ Result<audit::Collection> cluster(const Arguments& arguments, const Context& con
   }
   request.context = arguments.one_or("context", "");
   request.environment = context.environment;
-  kube::ClusterAccess access = TRY(kube::load_kubeconfig(request));
-  audit::ClusterOptions options{.name_space = arguments.one_or("namespace", ""), .stop = context.stop};
-  // kubectl's habit is the context's namespace; an audit's is everything, unless it is told otherwise.
-  if (arguments.has("all-namespaces")) options.name_space.clear();
-  auto client = TRY(kube::Client::connect(std::move(access)));
+  return request;
+}
+
+Result<audit::Collection> cluster(const Arguments& arguments, const Context& context, Progress& progress, std::string* text) {
+  auto client = TRY(audited_cluster(arguments, context));
+  audit::ClusterOptions options{.name_spaces = audited_namespaces(arguments), .progress = &progress, .stop = context.stop, .text = text};
   return audit::collect_cluster(*client, options);
 }
 
@@ -93,7 +95,7 @@ std::vector<Flag> audit_flags() {
       {"for", 0, Many, "PLATFORMS", "what it is to be ready for (default linux/arm64)"},
       {"kubeconfig", 0, One, "FILE", "look at the cluster of this file"},
       {"context", 0, One, "NAME", "a context of the kubeconfig"},
-      {"namespace", 'n', One, "NAME", "this namespace of the cluster only"},
+      {"namespace", 'n', Many, "NAME", "this namespace of the cluster only; may be given several times"},
       {"all-namespaces", 'A', Bool, "", "all of them (the default)"},
       {"taint", 0, Many, "KEY=VALUE:EFFECT", "a taint that the new nodes will have; those of nodes that are there are known"},
       {"verify", 0, Bool, "", "look into the images: do they hold what they declare?"},
@@ -108,7 +110,28 @@ std::vector<Flag> audit_flags() {
 
 Result<std::vector<std::string>> audited_paths(const Arguments& arguments) { return TRY(targets_of(arguments)).paths; }
 
-Result<audit::Audit> run_audit(const Arguments& arguments, const Context& context) {
+bool names_cluster(const Arguments& arguments) {
+  return arguments.has("kubeconfig") || arguments.has("context") || arguments.has("namespace") || arguments.has("all-namespaces");
+}
+
+Result<std::shared_ptr<kube::Client>> audited_cluster(const Arguments& arguments, const Context& context) {
+  kube::ClusterAccess access = TRY(kube::load_kubeconfig(kubeconfig_request(arguments, context)));
+  return kube::Client::connect(std::move(access));
+}
+
+// kubectl's habit is the context's namespace; an audit's is everything, unless it is told otherwise.
+std::vector<std::string> audited_namespaces(const Arguments& arguments) {
+  std::vector<std::string> names;
+  if (arguments.has("all-namespaces")) return names;
+  for (const std::string& flag : arguments.many("namespace")) {
+    for (std::string& name : split(flag, ',')) {
+      if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
+    }
+  }
+  return names;
+}
+
+Result<audit::Audit> run_audit(const Arguments& arguments, const Context& context, std::string* cluster_text) {
   Targets targets = TRY(targets_of(arguments));
   audit::AuditOptions options = TRY(options_of(arguments, context));
   catalog::Catalog catalog = TRY(load_catalog(arguments));
@@ -125,7 +148,7 @@ Result<audit::Audit> run_audit(const Arguments& arguments, const Context& contex
     all.merge(audit::collect_source(input, "-", collect));
   }
   for (const std::string& reference : targets.references) audit::read_reference(reference, all);
-  if (targets.cluster) all.merge(TRY(cluster(arguments, context)));
+  if (targets.cluster) all.merge(TRY(cluster(arguments, context, *progress, cluster_text)));
   all.settle();
   audit::Audit audit = audit::judge(std::move(all), *lookup, options);
   progress.reset();  // before the result, so that the two do not mix on a terminal

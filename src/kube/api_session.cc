@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/text.h"
+#include "kube/client_certificate.h"
 
 namespace archway::kube {
 namespace {
@@ -70,6 +71,8 @@ std::optional<milliseconds> retry_after(const HttpResponse& response) {
 
 bool is_busy(int status) { return status == 429 || status >= 500; }
 
+constexpr const char* kUnknownHint = "the cluster does not know who this is: check the credentials in the kubeconfig";
+
 }  // namespace
 
 Error api_error(int status, std::string_view body, const std::string& what) {
@@ -79,8 +82,12 @@ Error api_error(int status, std::string_view body, const std::string& what) {
   std::string message = is_status ? (*json)["message"].string() : std::string(trim(body.substr(0, 300)));
   std::string text = what + ": " + std::to_string(status) + (message.empty() ? "" : " " + message);
   switch (status) {
-    case 401: return Error{Code::Unauthorized, text, "the cluster does not know who this is: check the credentials in the kubeconfig"};
-    case 403: return Error{Code::Unauthorized, text.find("forbidden") == std::string::npos ? text + " (forbidden)" : text};
+    case 401: return Error{Code::Unauthorized, text, kUnknownHint};
+    case 403: {
+      // With anonymous requests allowed, credentials that are no good make nobody of us.
+      bool nobody = message.find("\"system:anonymous\"") != message.npos;
+      return Error{Code::Unauthorized, text.find("forbidden") == std::string::npos ? text + " (forbidden)" : text, nobody ? kUnknownHint : ""};
+    }
     case 404:
     case 410: return Error{Code::NotFound, text};
     case 409: return Error{reason == "AlreadyExists" ? Code::Exists : Code::Mismatch, text};
@@ -89,6 +96,19 @@ Error api_error(int status, std::string_view body, const std::string& what) {
     case 415: return Error{Code::Unsupported, text};
     default: return Error{is_busy(status) ? Code::Unavailable : Code::Invalid, text};
   }
+}
+
+bool is_unknown_identity(const Error& error) { return error.code == Code::Unauthorized && !is_forbidden(error); }
+
+bool is_forbidden(const Error& error) { return error.code == Code::Unauthorized && error.hint.empty() && error.message.find("forbidden") != std::string::npos; }
+
+Error ApiSession::error_of(int status, std::string_view body, const std::string& what) const {
+  Error error = api_error(status, body, what);
+  if (error.hint.empty()) return error;
+  auto end = certificate_end(access_.client_cert_pem);
+  Clock& clock = timing_.clock ? *timing_.clock : system_clock();
+  if (end && *end <= clock.now()) error.hint = "the client certificate in the kubeconfig is good until " + format_rfc3339(*end) + ", which is past: get a new one";
+  return error;
 }
 
 Result<std::unique_ptr<ApiSession>> ApiSession::open(ClusterAccess access, HttpClientOptions http, ClientTiming timing) {
@@ -218,7 +238,7 @@ Result<std::string> ApiSession::text(const ApiRequest& request, std::stop_token 
   std::string what = request.method + " " + base_.origin() + base_.path + request.path;
   if (response->status < 200 || response->status >= 300) {
     auto body = response->text(kMaxStatusBytes);
-    return api_error(response->status, body.ok() ? *body : "", what);
+    return error_of(response->status, body.ok() ? *body : "", what);
   }
   return response->text(request.max_bytes).context(what);
 }

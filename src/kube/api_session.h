@@ -43,6 +43,8 @@ class ApiSession {
   Result<Json> json(const ApiRequest& request, std::stop_token stop);
   void sleep(std::chrono::milliseconds duration, std::stop_token stop) const;
   const ClusterAccess& access() const { return access_; }
+  // api_error(), and what is wrong with our own credentials where that is to be seen from here.
+  Error error_of(int status, std::string_view body, const std::string& what) const;
 
  private:
   // Who we are now. `version` tells whether a 401 was about this or about what has been replaced since.

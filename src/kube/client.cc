@@ -55,7 +55,7 @@ class ListReader {
     if (response->status != 200) {
       expired_ = response->status == 410;
       auto body = response->text(kMaxStatusBytes);
-      return api_error(response->status, body.ok() ? *body : "", what);
+      return session_.error_of(response->status, body.ok() ? *body : "", what);
     }
     std::string body = TRY(response->text(request.max_bytes).context(what));
     return parse_json(body).context(what + ": the answer is not JSON");
@@ -98,7 +98,7 @@ class ApiClient final : public Client {
     if (version.empty()) return Error{Code::Invalid, session_->access().server + ": the answer to /version names no version; is this a Kubernetes API server?"};
     return version;
   }
-  Result<std::vector<Resource>> discover(std::stop_token stop) override { return discover_resources(*session_, stop); }
+  Result<Discovery> discover(std::stop_token stop) override { return discover_resources(*session_, stop); }
 
   Result<std::string> list(const Resource& resource, const std::string& name_space, const ListOptions& options, const std::function<Result<void>(Json)>& each,
                            std::stop_token stop) override {

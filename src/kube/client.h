@@ -23,6 +23,16 @@ struct Resource {
   std::string path(const std::string& name_space = {}, const std::string& name = {}, const std::string& subresource = {}) const;
   bool operator==(const Resource&) const = default;
 };
+// What a server has that can be listed, each in the version of its group that is preferred.
+struct Discovery {
+  std::vector<Resource> resources;
+  // Groups whose own server (an APIService) does not answer, or will not say what it has.
+  struct Hidden {
+    std::string group, version, why;
+  };
+  std::vector<Hidden> hidden = {};
+};
+
 namespace resources {
 Resource pods(); Resource nodes(); Resource namespaces(); Resource secrets(); Resource service_accounts(); Resource config_maps(); Resource events();
 Resource services(); Resource deployments(); Resource replica_sets(); Resource stateful_sets(); Resource daemon_sets(); Resource jobs(); Resource cron_jobs();
@@ -53,6 +63,11 @@ struct ListOptions {
   size_t page = 500;
 };
 
+// Of a request's error: known to the cluster, but not allowed (403). And: not known at all (401, an exec plugin that failed, credentials
+// that were not accepted): no other request will fare better.
+bool is_forbidden(const Error& error);
+bool is_unknown_identity(const Error& error);
+
 // The Kubernetes API over HTTP, as client-go would: lists in pages, retries of 429 and 5xx by Retry-After, the exec plugin asked again on
 // 401. Thread safe. Errors carry the API's Status message: Unauthorized (401, and 403 with "forbidden" in the text), NotFound (404),
 // Exists (409 AlreadyExists), Mismatch (any other 409: somebody else changed the object; read it again), Invalid (400, 422),
@@ -65,8 +80,8 @@ class Client {
   virtual const ClusterAccess& access() const = 0;
 
   virtual Result<std::string> server_version(std::stop_token stop = {}) = 0;  // "v1.34.1"
-  // All resources the server serves that can be listed, preferred versions (for templates of custom resources).
-  virtual Result<std::vector<Resource>> discover(std::stop_token stop = {}) = 0;
+  // All that the server serves (for templates of custom resources).
+  virtual Result<Discovery> discover(std::stop_token stop = {}) = 0;
   // Each object as it comes, page by page, with kind and apiVersion filled in; `name_space` "" is all. Returns the list's resourceVersion.
   // A page that has expired (410) is asked for again from the start, objects seen twice come once.
   virtual Result<std::string> list(const Resource& resource, const std::string& name_space, const ListOptions& options,

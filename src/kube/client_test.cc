@@ -227,12 +227,15 @@ TEST(KubeClient, DiscoversWhatAServerSums) {
     return json_reply(R"({"kind":"APIGroupDiscoveryList","items":[{"metadata":{"name":"apps"},"versions":[
       {"version":"v1","resources":[{"resource":"deployments","responseKind":{"kind":"Deployment"},"scope":"Namespaced","verbs":["list"]}]},
       {"version":"v1beta1","resources":[{"resource":"deployments","responseKind":{"kind":"Deployment"},"scope":"Namespaced","verbs":["list"]},
-                                        {"resource":"oldies","responseKind":{"kind":"Oldie"},"scope":"Cluster","verbs":["list"]}]}]}]})");
+                                        {"resource":"oldies","responseKind":{"kind":"Oldie"},"scope":"Cluster","verbs":["list"]}]}]},
+      {"metadata":{"name":"example.org"},"versions":[{"version":"v1","freshness":"Stale"}]}]})");
   });
   Waits waits;
   auto found = connect(server, waits)->discover();
   ASSERT_TRUE(found.ok()) << found.error().message;
-  EXPECT_EQ(*found, (std::vector<Resource>{resources::pods(), resources::deployments(), {"apps", "v1beta1", "oldies", "Oldie", false}}));
+  EXPECT_EQ(found->resources, (std::vector<Resource>{resources::pods(), resources::deployments(), {"apps", "v1beta1", "oldies", "Oldie", false}}));
+  ASSERT_EQ(found->hidden.size(), 1u) << "an aggregated server that does not answer is named";
+  EXPECT_EQ(found->hidden[0].group + "/" + found->hidden[0].version, "example.org/v1");
 }
 
 TEST(KubeClient, DiscoversGroupByGroupWhereItMust) {
@@ -249,7 +252,10 @@ TEST(KubeClient, DiscoversGroupByGroupWhereItMust) {
   Waits waits;
   auto found = connect(server, waits)->discover();
   ASSERT_TRUE(found.ok()) << found.error().message;
-  EXPECT_EQ(*found, (std::vector<Resource>{resources::nodes(), resources::jobs()}));
+  EXPECT_EQ(found->resources, (std::vector<Resource>{resources::nodes(), resources::jobs()}));
+  ASSERT_EQ(found->hidden.size(), 1u);
+  EXPECT_EQ(found->hidden[0].group, "metrics.k8s.io");
+  EXPECT_NE(found->hidden[0].why.find("503 down"), std::string::npos) << found->hidden[0].why;
 }
 
 TEST(KubeClient, ReadsATokenAgainWhenItsFileChanges) {

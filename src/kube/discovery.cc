@@ -24,6 +24,12 @@ Result<Json> ask(ApiSession& session, const std::string& path, std::stop_token s
   return session.json(request, stop);
 }
 
+// A group's own server may be down; or all of them, and then the other groups need not be waited for.
+bool answers(ApiSession& session, std::stop_token stop) {
+  auto version = ask(session, "/version", stop);
+  return version.ok() || version.error().code != Code::Unavailable;
+}
+
 // The group's versions, the preferred one first.
 std::vector<std::string> versions_of(const Json& group) {
   std::vector<std::string> versions = {group["preferredVersion"]["version"].string()};
@@ -34,15 +40,17 @@ std::vector<std::string> versions_of(const Json& group) {
   return versions;
 }
 
-Result<void> add_versions(ApiSession& session, const std::string& root, const std::string& group, const std::vector<std::string>& versions, size_t& asked,
-                          std::vector<Resource>& into, std::stop_token stop) {
+Result<void> add_versions(ApiSession& session, const std::string& root, const std::string& group, const std::vector<std::string>& versions, size_t& asked, Discovery& into,
+                          std::stop_token stop) {
   for (const std::string& version : versions) {
     if (++asked > kMaxGroupVersions) return Error{Code::Invalid, "discovering resources: over " + std::to_string(kMaxGroupVersions) + " versions of groups"};
     auto list = ask(session, root + "/" + version, stop);
     if (list.ok()) {
-      add_listed(*list, group, version, into);
-    } else if (list.error().code == Code::Cancelled || list.error().code == Code::Unauthorized) {
+      add_listed(*list, group, version, into.resources);
+    } else if (list.error().code == Code::Cancelled || is_unknown_identity(list.error()) || (list.error().code == Code::Unavailable && !answers(session, stop))) {
       return std::move(list).error();
+    } else if (list.error().code != Code::NotFound) {  // gone since the groups were listed
+      into.hidden.push_back({group, version, list.error().message});
     }
   }
   return {};
@@ -50,13 +58,16 @@ Result<void> add_versions(ApiSession& session, const std::string& root, const st
 
 }  // namespace
 
-void add_aggregated(const Json& answer, std::vector<Resource>& into) {
+void add_aggregated(const Json& answer, Discovery& into) {
   for (const Json& group : answer["items"].items()) {
+    const std::string& name = group["metadata"]["name"].string();
     for (const Json& version : group["versions"].items()) {
+      // "Stale": the aggregated server did not answer; what it has may be from earlier, or not there at all.
+      if (version["freshness"].string() == "Stale") into.hidden.push_back({name, version["version"].string(), "its server does not answer (APIService " + version["version"].string() + "." + name + ")"});
       for (const Json& item : version["resources"].items()) {
-        add({group["metadata"]["name"].string(), version["version"].string(), item["resource"].string(), item["responseKind"]["kind"].string(),
+        add({name, version["version"].string(), item["resource"].string(), item["responseKind"]["kind"].string(),
              item["scope"].string() == "Namespaced"},
-            item["verbs"], into);
+            item["verbs"], into.resources);
       }
     }
   }
@@ -68,8 +79,8 @@ void add_listed(const Json& list, const std::string& group, const std::string& v
   }
 }
 
-Result<std::vector<Resource>> discover_resources(ApiSession& session, std::stop_token stop) {
-  std::vector<Resource> found;
+Result<Discovery> discover_resources(ApiSession& session, std::stop_token stop) {
+  Discovery found;
   size_t asked = 0;
   Json core = TRY(ask(session, "/api", stop));
   if (core["kind"].string() == "APIGroupDiscoveryList") {

@@ -75,7 +75,8 @@ Result<ExecCredential> run_exec_plugin(const ClusterAccess& access, const ExecPl
   // Standard output may hold a secret even then; standard error is for people.
   if (result->exit_code != 0) {
     std::string why(trim(result->err));
-    return Error{Code::Unauthorized, what + " failed with exit code " + std::to_string(result->exit_code) + (why.empty() ? "" : ": " + why.substr(0, kMaxShownError))};
+    return Error{Code::Unauthorized, what + " failed with exit code " + std::to_string(result->exit_code) + (why.empty() ? "" : ": " + why.substr(0, kMaxShownError)),
+                 "the kubeconfig takes its credentials from that program: run it by hand"};
   }
   return parse_exec_credential(result->out, plugin.api_version).context(what);
 }
