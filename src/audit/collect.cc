@@ -8,6 +8,7 @@
 
 #include "audit/file_kind.h"
 #include "audit/finding_id.h"
+#include "audit/kustomization_reader.h"
 #include "base/fd.h"
 #include "base/thread_pool.h"
 
@@ -94,9 +95,10 @@ class Walk {
 void kustomizations(const Found& found, const CollectOptions& options, std::set<std::string>& used, Collection& out) {
   std::vector<Collection> parts;
   std::set<std::string> inner;
+  KustomizationReader reader(options);
   for (const std::string& file : found.kustomizations) {
     std::set<std::string> named;
-    parts.push_back(collect_kustomization(file, options, named));
+    parts.push_back(reader.read(file, named));
     for (const std::string& each : named) {
       if (each != plain_path(file)) inner.insert(each);
     }
