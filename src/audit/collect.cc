@@ -133,7 +133,7 @@ Collection collect_path(const std::string& path, const CollectOptions& options) 
 
   std::vector<std::string> files;
   for (std::string& file : walk.found.files) {
-    if (!used.contains(plain_path(file))) files.push_back(std::move(file));
+    if (used.empty() || !used.contains(plain_path(file))) files.push_back(std::move(file));
   }
   std::vector<Collection> parts(files.size());
   size_t threads = options.threads == 0 ? processor_count() : options.threads;
@@ -145,7 +145,7 @@ Collection collect_path(const std::string& path, const CollectOptions& options) 
     return {};
   });
   if (!read.ok()) out.unseen.push_back({path, "stopped before everything was read"});
-  for (Collection& part : parts) out.merge(std::move(part));
+  out.merge(std::move(parts));
   for (Unseen& unseen : walk.found.unseen) out.unseen.push_back(std::move(unseen));
   return out;
 }

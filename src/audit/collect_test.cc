@@ -59,6 +59,31 @@ TEST(Collect, PodsBelongToWhoMadeThem) {
   EXPECT_EQ(with.uses[0].place.kind, "Deployment");  // where it can be mended
 }
 
+std::string owned(const std::string& kind, const std::string& name, const std::string& owner_kind, const std::string& owner, const std::string& image) {
+  std::string spec = "{containers: [{name: c, image: '" + image + "'}]}";
+  return "apiVersion: v1\nkind: " + kind + "\nmetadata: {name: " + name + ", namespace: s, ownerReferences: [{kind: " + owner_kind + ", name: " + owner + ", controller: true}]}\nspec: " +
+         (kind == "Pod" ? spec : "{template: {spec: " + spec + "}}") + "\n---\n";
+}
+
+TEST(Collect, PodsBelongToTheOwnerOfTheirOwner) {
+  const std::string other = "apiVersion: v1\nkind: Pod\nmetadata: {name: other, namespace: s}\nspec: {containers: [{name: c, image: 'o:1'}]}\n---\n";
+  // Two Deployments of one operator's object that is not there: it stands for both, and for their pods.
+  Collection all = read(other + owned("Deployment", "one", "Shop", "x", "a:1") + owned("Deployment", "two", "Shop", "x", "b:1") + owned("Pod", "two-1", "Deployment", "two", "b:1"));
+  ASSERT_EQ(all.workloads.size(), 2u);
+  EXPECT_EQ(all.workloads[1].place.object, "Shop s/x");
+  ASSERT_EQ(all.uses.size(), 3u);
+  EXPECT_EQ(all.uses[0].workload, 0u);
+  EXPECT_EQ(all.uses[2].image, "b:1");
+  EXPECT_EQ(all.uses[2].workload, 1u);
+}
+
+TEST(Collect, OwnersInACircleEnd) {
+  Collection all = read(owned("A", "a", "B", "b", "x:1") + owned("B", "b", "C", "c", "x:2") + owned("C", "c", "A", "a", "x:3"));
+  ASSERT_EQ(all.workloads.size(), 1u);
+  for (const ImageUse& use : all.uses) EXPECT_EQ(use.workload, 0u);
+  EXPECT_EQ(images(all), (Images{"x:1", "x:2", "x:3"}));
+}
+
 TEST(Collect, ListsTellTheKindOfTheirItems) {
   Collection all = read(R"({"kind":"DaemonSetList","apiVersion":"apps/v1","items":[{"metadata":{"name":"d","annotations":{"last":"image: no/such:1"}},"spec":{"template":{"spec":{"containers":[{"name":"c","image":"a:1"}]}}},"status":{"image":"no:2"}}]})", "a.json");
   EXPECT_EQ(images(all), Images{"a:1"});

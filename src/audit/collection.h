@@ -89,8 +89,12 @@ struct Collection {
   size_t keychain(Keychain keychain);   // its place, added where it is new
   // Appends, with indexes moved along.
   void merge(Collection other);
+  void merge(std::vector<Collection> others);   // in their order
   // When all is there: pods and ReplicaSets are joined to what made them, equal uses become one, built images are told apart.
   void settle();
+
+ private:
+  void append(Collection& other);
 };
 
 // "Deployment shop/web"
