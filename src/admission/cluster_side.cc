@@ -100,6 +100,7 @@ void Running::make_parts() {
   if (options_.lift_gates && options_.lookup) {
     GateControllerOptions gates;
     gates.policy = options_.policy;
+    gates.patience = options_.gate_patience;
     gates.events = events_.get();
     gates.ask = [this, keychain](const std::string& name_space, const Json& spec, const std::vector<std::string>& images, std::stop_token stop) {
       return ask_lookup(*options_.lookup, images, keychain(name_space, spec), std::chrono::steady_clock::now() + kGateLookup, stop);

@@ -31,6 +31,7 @@ struct ClusterSideOptions {
   std::string name_space, lease, identity;
   std::optional<ClusterCertificate> certificate = {};  // none: somebody else makes it
   bool lift_gates = true, watch_crashes = true, read_logs = false, record_events = true;
+  std::chrono::milliseconds gate_patience = std::chrono::minutes(5);
   bool watch_nodes = true;  // in every replica: reviews ask
   Policy policy = {};
   std::shared_ptr<ImageLookup> lookup = {};

@@ -164,15 +164,13 @@ void EventRecorder::work(std::stop_token stop) {
     busy_ = true;
     Series& series = series_[key];
     series.queued = false;
+    series.written = options_.clock->now();  // what happens meanwhile is for the next write
     Series copy = series;
     lock.unlock();
     bool sent = send(copy, stop);
     lock.lock();
     auto known = series_.find(key);
-    if (known != series_.end()) {
-      known->second.written = options_.clock->now();
-      known->second.name = copy.name;
-    }
+    if (known != series_.end()) known->second.name = copy.name;
     // At the end what is left goes out as long as somebody takes it.
     if (stop.stop_requested() && (!sent || ++last_writes >= kMaxLastWrites)) queue_.clear();
   }

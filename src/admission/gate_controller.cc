@@ -36,6 +36,7 @@ GateController::GateController(std::shared_ptr<kube::Client> client, GateControl
   if (!options_.monotonic) {
     options_.monotonic = [] { return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch()); };
   }
+  if (!options_.clock) options_.clock = &system_clock();
   // Nobody can refuse a pod that is there already.
   options_.policy.on_conflict = Policy::OnConflict::Warn;
 }
@@ -67,6 +68,14 @@ Result<void> GateController::run(std::stop_token stop) {
   return watched;
 }
 
+// Another replica may have waited with it before. Not beyond what counts, whatever the clocks say.
+milliseconds GateController::age_of(const Json& pod) const {
+  auto created = parse_rfc3339(pod["metadata"]["creationTimestamp"].string());
+  if (!created) return milliseconds(0);
+  int64_t age_ms = (options_.clock->now().nanoseconds - created->nanoseconds) / 1'000'000;
+  return std::clamp(milliseconds(age_ms), milliseconds(0), options_.patience);
+}
+
 Result<void> GateController::note(const kube::WatchEvent& event) {
   using Type = kube::WatchEvent::Type;
   if (event.type == Type::Bookmark) return {};
@@ -86,10 +95,11 @@ Result<void> GateController::note(const kube::WatchEvent& event) {
   }
   Waiting waiting;
   waiting.pod = event.object;
-  waiting.since = waiting.due = now();
+  waiting.due = now();
+  waiting.since = waiting.due - age_of(event.object);
   waiting.delay = options_.first_retry;
   // Too many to remember: this one is not made to wait.
-  if (state_.pods.size() >= options_.max_pods) waiting.since -= options_.patience;
+  if (state_.pods.size() >= options_.max_pods) waiting.since = waiting.due - options_.patience;
   state_.pods.emplace(uid, std::move(waiting));
   changed_.notify_all();
   return {};

@@ -13,6 +13,7 @@
 #include "admission/events.h"
 #include "admission/pod_facts.h"
 #include "admission/policy.h"
+#include "base/clock.h"
 #include "kube/client.h"
 
 // Pods that passed with our scheduling gate, because a registry did not answer: their images are asked about again, the pod gets what
@@ -25,11 +26,12 @@ struct GateControllerOptions {
   // Blocks; gives up by itself after a while.
   std::function<ImageAnswers(const std::string& name_space, const Json& pod_spec, const std::vector<std::string>& images, std::stop_token stop)> ask = {};
   EventRecorder* events = nullptr;  // borrowed; may be none
-  std::chrono::milliseconds patience = std::chrono::minutes(5);
+  std::chrono::milliseconds patience = std::chrono::minutes(5);  // from the pod's creation on, whoever has waited with it until now
   std::chrono::milliseconds first_retry = std::chrono::seconds(2), max_retry = std::chrono::seconds(60);
   size_t workers = 4;
   size_t max_pods = 100'000;  // of those waiting; who comes beyond goes at once, as it is
   std::function<std::chrono::milliseconds()> monotonic = {};
+  Clock* clock = nullptr;  // for pods' ages
 };
 
 struct GateCounters {
@@ -61,6 +63,7 @@ class GateController {
     GateCounters counters;
   };
   Result<void> note(const kube::WatchEvent& event);
+  std::chrono::milliseconds age_of(const Json& pod) const;
   void work(std::stop_token stop);
   bool work_once(std::stop_token stop);
   Result<void> lift(const Json& pod, const Json& patch, std::stop_token stop);

@@ -141,5 +141,24 @@ TEST_F(GateTest, TakesCareOfAllThatAreThereAndAllThatCome) {
   EXPECT_EQ(controller.counters().waiting, 0u);
 }
 
+// A controller that starts again does not begin to wait anew.
+TEST_F(GateTest, PatienceCountsFromThePodsCreation) {
+  class Then final : public Clock {
+   public:
+    Time now() override { return *parse_rfc3339("2026-11-23T03:05:00Z"); }
+  } clock;
+  options_.clock = &clock;
+  options_.patience = 5min;
+  options_.workers = 1;
+  known_ = false;
+  cluster_->put(kube::resources::pods(), "shop", *parse_json(R"({"apiVersion":"v1","kind":"Pod","metadata":{"namespace":"shop","name":"old","creationTimestamp":"2026-11-23T03:00:00Z"},"spec":{"containers":[{"name":"c","image":"app:1"}],"schedulingGates":[{"name":")" + std::string(kGate) + R"("}]}})"));
+  GateController controller(cluster_, options_);
+  std::jthread running([&](std::stop_token stop) { EXPECT_TRUE(controller.run(stop).ok()); });
+  cluster_->wait_until([&] {
+    auto found = cluster_->objects.find("/api/v1/namespaces/shop/pods/old");
+    return !has_our_gate(found->second);
+  });
+}
+
 }  // namespace
 }  // namespace archway::admission

@@ -93,6 +93,7 @@ std::vector<std::string> service_names(const std::string& name, const std::strin
 std::vector<Flag> cluster_side_flags() {
   return {
       {"controllers", 0, Flag::Kind::Bool, "", "lift the scheduling gates of pods whose registries answer again, and watch for crashes (one replica does, by a Lease)"},
+      {"gate-timeout", 0, Flag::Kind::One, "DURATION", "how long a gated pod waits for registries, from its creation on (5m); then it goes as it is"},
       {"own-certificate", 0, Flag::Kind::Bool, "", "make the certificate, keep it in a Secret, renew it, and put its authority into the webhook configuration"},
       {"read-logs", 0, Flag::Kind::Bool, "", "look for exec format errors in the logs of crashed containers, too"},
       {"namespace", 'n', Flag::Kind::One, "NAMESPACE", "where the Secret and the Lease are (the pod's own)"},
@@ -117,6 +118,11 @@ Result<std::unique_ptr<ClusterSide>> start_cluster_side(const Arguments& argumen
   side.identity = identity(context);
   side.lift_gates = side.watch_crashes = side.record_events = side.watch_nodes = controllers;
   side.read_logs = arguments.has("read-logs");
+  if (auto text = arguments.one("gate-timeout")) {
+    auto patience = parse_timeout(*text);
+    if (!patience) return usage_error("archway admission serve: --gate-timeout " + *text + " is no duration; expected one like 5m or 90s");
+    side.gate_patience = *patience;
+  }
   side.policy = options.policy;
   side.lookup = options.lookup;
   if (options.keychain) {

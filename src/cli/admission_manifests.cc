@@ -14,7 +14,7 @@ using namespace admission;
 inline constexpr uint64_t kMaxAuthorityBytes = 256 * 1024;
 
 // Flags of `serve` that go into the Deployment as they were given.
-constexpr const char* kPassedOn[] = {"tolerate", "mode", "on-conflict", "prefer", "node-platforms", "mirror", "plain-http", "allow-host", "deadline"};
+constexpr const char* kPassedOn[] = {"tolerate", "mode", "on-conflict", "prefer", "node-platforms", "mirror", "plain-http", "allow-host", "deadline", "gate-timeout"};
 
 Result<int> as_usage(Result<int> result, std::string_view flag) {
   if (result.ok()) return result;
@@ -141,6 +141,7 @@ Command admission_manifests_command() {
                     Flag{"plain-http", 0, Flag::Kind::Many, "HOST", "speak plain HTTP to this registry"},
                     Flag{"allow-host", 0, Flag::Kind::Many, "HOST|RANGE", "a registry whose address is not asked otherwise"},
                     Flag{"deadline", 0, Flag::Kind::One, "DURATION", "how long a review waits for registries"},
+                    Flag{"gate-timeout", 0, Flag::Kind::One, "DURATION", "how long a gated pod waits for registries"},
                     Flag{"format", 0, Flag::Kind::One, "FORMAT", "yaml, kustomize or helm"},
                     Flag{"output", 'o', Flag::Kind::One, "FOLDER", "where kustomize's or helm's files go"},
                     Flag{"delete", 0, Flag::Kind::Bool, "", "in the order in which they are to be deleted"},
