@@ -470,7 +470,7 @@ Build Builder::build(const std::string& file, std::set<std::string>& named) {
   state.named = &named;
   state.stack.clear();
   state.read = 0;
-  state.trees.begin_anew();
+  state.trees.begin_build();
   Accumulated all;
   // A component that nobody names has nothing to work on.
   if (auto documents = state.texts.documents(plain_path(file)); documents.ok()) all.incomplete = is_component(**documents);
@@ -482,6 +482,7 @@ Build Builder::build(const std::string& file, std::set<std::string>& named) {
     else state.amiss(all, plain_path(file), variable.error().message);
   }
   expand_variables(variables, all.variable_fields, all.resources, state.trees);
+  if (state.trees.spent()) state.wrong(plain_path(file), "its patches meet more than " + std::to_string(kMaxValuesMetTogether) + " values: the last ones were not applied");
   for (const Resource& resource : all.resources) {
     if (!is_local(*resource.object)) state.out.objects.push_back(resource.object);
   }

@@ -149,6 +149,7 @@ class Patcher {
 bool is_json_patch(const Value& patch) { return patch.is_sequence() || (patch.is_mapping() && patch.find("op") && patch.find("path")); }
 
 Result<const Value*> json_patch(const Value& object, const Value& patch, Trees& trees) {
+  trees.begin_change();
   Patcher patcher(trees);
   const Value* made = &object;
   for (const Value* operation : Trees::items(patch)) {

@@ -199,6 +199,7 @@ Result<void> write_to(const Value& target, const Value& value, std::vector<Resou
     });
     if (rejected) continue;
     for (const std::vector<std::string>& path : paths) {
+      trees.begin_change();
       Writer writer(value, target["options"], trees);
       const Value* made = TRY(writer.at(*resource.object, path));
       if (writer.written == 0) return Error{Code::NotFound, resource.now.str() + " has no " + join(path, ".")};
@@ -300,6 +301,7 @@ void expand_variables(const std::vector<Variable>& variables, const std::vector<
   for (Resource& resource : resources) {
     for (const FieldSpec& field : all) {
       if (!field.selects(resource.now)) continue;
+      trees.begin_change();
       const Value* made = change_field(*resource.object, field.path, trees, [&](const Value& at) -> const Value* {
         if (!at.is_scalar() || at.scalar().find("$(") == std::string_view::npos) return nullptr;
         std::string text = expanded(at.scalar(), variables);

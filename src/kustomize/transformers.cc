@@ -1,6 +1,7 @@
 #include "kustomize/transformers.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "kustomize/merge_keys.h"
 
@@ -70,8 +71,18 @@ class ImageWalk {
     return change_.whole ? made : trees_.blurred(*made);
   }
 
-  const Value* value(const Value& at, size_t depth) const {
-    if (depth > kMaxDepthMet || !trees_.spend()) return nullptr;
+  // What an anchor names is looked at once, however many aliases name it.
+  const Value* value(const Value& at, size_t depth) {
+    if (!at.alias) return here(at, depth);
+    auto [known, fresh] = aliased_.try_emplace(at.first, nullptr);
+    if (!fresh) return known->second;
+    const Value* made = here(at, depth);
+    return aliased_[at.first] = made;
+  }
+
+ private:
+  const Value* here(const Value& at, size_t depth) {
+    if (depth > kMaxDepthMet) return nullptr;
     if (at.is_sequence()) {
       std::vector<const Value*> items = Trees::items(at);
       bool changed = false;
@@ -95,7 +106,6 @@ class ImageWalk {
     return changed ? trees_.mapping(&at, members) : nullptr;
   }
 
- private:
   const Value* containers(const Value& list) const {
     std::vector<const Value*> items = Trees::items(list);
     bool changed = false;
@@ -109,6 +119,7 @@ class ImageWalk {
 
   const ImageChange& change_;
   Trees& trees_;
+  std::unordered_map<const Value*, const Value*> aliased_;
 };
 
 // metadata.NAME, made where it is not there.
@@ -175,6 +186,7 @@ void change_image(const ImageChange& change, const std::vector<FieldSpec>& field
   if (const Value* made = walk.value(*resource.object, 0)) resource.set(made);
   for (const FieldSpec& field : fields) {
     if (!field.selects(resource.now)) continue;
+    trees.begin_change();
     const Value* made = change_field(*resource.object, field.path, trees, [&](const Value& at) { return walk.scalar(at); });
     if (made) resource.set(made);
   }

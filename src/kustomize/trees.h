@@ -13,8 +13,10 @@ struct Member {
   const Value* value;
 };
 
-// Values met while one kustomization is built, those that aliases repeat among them; and how deep aliases of aliases may nest.
-inline constexpr size_t kMaxValuesMet = 20'000'000;
+// Values met while one patch is applied to one object, those that aliases repeat among them; in a whole build; and how deep aliases of
+// aliases may nest.
+inline constexpr size_t kMaxValuesMet = 100'000;
+inline constexpr size_t kMaxValuesMetTogether = 20'000'000;
 inline constexpr size_t kMaxDepthMet = 256;
 
 // Changes of values that are shared: what is changed is made anew, with what encloses it, and the rest is pointed to. So a base that
@@ -37,15 +39,17 @@ class Trees {
   // The same value, known to stand in this file and line, but no longer as what the file says: no edit of these bytes alone changes it.
   const Value* blurred(const Value& value);
 
-  void begin_anew() { met_ = 0; }
   // Counts a value that is looked at. False: more than may be.
-  bool spend() { return ++met_ <= kMaxValuesMet; }
+  bool spend() { return ++met_ <= kMaxValuesMet && ++met_together_ <= kMaxValuesMetTogether; }
+  void begin_change() { met_ = 0; }
+  void begin_build() { met_ = met_together_ = 0; }
+  bool spent() const { return met_together_ > kMaxValuesMetTogether; }
   ValueArena& arena() { return arena_; }
 
  private:
   Value* copy(const Value* like);
   ValueArena& arena_;
-  size_t met_ = 0;
+  size_t met_ = 0, met_together_ = 0;
 };
 
 }  // namespace archway::kustomize
