@@ -315,7 +315,10 @@ void Run::add_record() {
 bool Run::restore_own_words(Json& spec) const {
   if (subject_.kind != Subject::Kind::Template) return false;
   auto record = parse_json(object_["metadata"]["annotations"][kTemplateAnnotation].string());
-  if (!record.ok() || !record->has("before") || !((*record)["after"] == spec["affinity"]["nodeAffinity"])) return false;
+  if (!record.ok() || !record->has("before")) return false;
+  // `kubectl apply` puts a manifest's own terms back, and leaves our tolerations where they are.
+  const Json& affinity_now = spec["affinity"]["nodeAffinity"];
+  if (!((*record)["after"] == affinity_now) && !((*record)["before"] == affinity_now)) return false;
   Json affinity = spec["affinity"];
   affinity.set("nodeAffinity", (*record)["before"]);
   spec.set("affinity", std::move(affinity));

@@ -116,6 +116,23 @@ TEST(Review, MakesAnewWhatItAddedForEarlierImages) {
   EXPECT_NE(to_json(patched(theirs, created)["spec"]).find("s390x"), std::string::npos);
 }
 
+// `kubectl apply` puts the manifest's terms back and leaves what it never wrote: the record and the toleration.
+TEST(Review, WhatKubectlAppliesAgainComesToTheSame) {
+  Policy policy{.tolerate = {*parse_tolerated_taint("arch=arm64:NoSchedule")}};
+  std::string own = R"("affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"zone","operator":"Exists"}]}]}}},"containers")";
+  Json object = json(replace_all(replace_all(std::string(kOwner), "\"containers\"", own), "\"amd\"", "\"arm\""));
+  Json created = *apply_patch(object, answer(review("apps", "Deployment", "CREATE", to_json(object)), policy).decision.patch);
+  Json again = created;
+  Json& spec = *again.find("spec")->find("template")->find("spec");
+  spec.set("affinity", object["spec"]["template"]["spec"]["affinity"]);
+  Json after = *apply_patch(again, answer(review("apps", "Deployment", "UPDATE", to_json(again), to_json(created)), policy).decision.patch);
+  EXPECT_EQ(after, created) << to_json(after) << "\n" << to_json(created);
+  // So another image later takes the toleration away.
+  Json amd = json(replace_all(to_json(again), R"("image":"arm")", R"("image":"amd")"));
+  Json changed = *apply_patch(amd, answer(review("apps", "Deployment", "UPDATE", to_json(amd), to_json(created)), policy).decision.patch);
+  EXPECT_EQ(changed["spec"]["template"]["spec"]["tolerations"].size(), 0u) << to_json(changed);
+}
+
 TEST(Review, LeavesWhatBelongsToAnother) {
   std::string owned = replace_all(std::string(kOwner), R"("metadata":{"name":"x"})", R"("metadata":{"name":"x","ownerReferences":[{"kind":"Deployment","name":"d","controller":true}]})");
   EXPECT_EQ(answer(review("apps", "ReplicaSet", "CREATE", owned)).decision.outcome, Outcome::Ignored);
