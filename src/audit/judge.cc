@@ -2,11 +2,14 @@
 #include <atomic>
 #include <map>
 #include <set>
+#include <tuple>
+#include <unordered_map>
 
 #include "audit/audit.h"
 #include "audit/finding_id.h"
 #include "audit/judge_image.h"
 #include "audit/placement_rules.h"
+#include "audit/ranges.h"
 #include "audit/readers.h"
 #include "audit/written_image.h"
 #include "base/text.h"
@@ -36,6 +39,8 @@ bool is_local_name(const Reference& reference, const std::string& written) {
          written.find('@') == std::string::npos;
 }
 
+constexpr size_t kAtOnce = 2000, kImagesAtOnce = 100;  // that one thread takes up
+
 class Judge {
  public:
   Judge(Collection collection, ImageLookup& lookup, const AuditOptions& options) : lookup_(lookup), options_(options), images_judge_(lookup, options) {
@@ -49,10 +54,7 @@ class Judge {
     verdicts();
     workloads();
     order_images();
-    for (size_t i = 0; i < audit_.images.size(); ++i) findings_of(audit_.images[i]);
-    for (Finding& finding : audit_.collection.findings) audit_.findings.push_back(std::move(finding));
-    audit_.collection.findings.clear();
-    judge_placement(audit_, options_);
+    findings();
     order_findings();
     audit_.counters = lookup_.counters();
     return std::move(audit_);
@@ -70,30 +72,38 @@ class Judge {
 
   // Every image once, however it is written.
   void group() {
-    std::map<std::string, size_t> known;
+    std::unordered_map<std::string, size_t> known;
+    // Many uses are written alike. One text may be built here and pulled there.
+    std::unordered_map<std::string_view, std::vector<std::pair<std::string_view, size_t>>> spelled;
     for (size_t i = 0; i < audit_.collection.uses.size(); ++i) {
       const ImageUse& use = audit_.collection.uses[i];
-      WrittenImage written = read_image(use.image);
-      std::string name = written.reference ? written.reference->str() : use.image;
-      // One text may be built here and pulled there.
-      auto [at, fresh] = known.try_emplace(name + (use.skip.empty() ? "" : "\n" + use.skip), audit_.images.size());
-      if (fresh) {
-        JudgedImage image;
-        image.image = name;
-        image.skip = use.skip;
-        image.builder_only = true;
-        image.confidence = use.confidence;
-        audit_.images.push_back(std::move(image));
-        asked_.push_back({written.reference, {}, 0, {}, use.image, false});
-        if (!written.reference && use.skip.empty()) asked_.back().error = Error{Code::Invalid, written.why};
-      }
+      auto& alike = spelled[use.image];
+      auto at = std::find_if(alike.begin(), alike.end(), [&](const auto& each) { return each.first == use.skip; });
+      if (at == alike.end()) at = alike.insert(at, {use.skip, image_of(use, known)});
       JudgedImage& image = audit_.images[at->second];
+      Asked& asked = asked_[at->second];
       image.uses.push_back(i);
       image.confidence = std::min(image.confidence, use.confidence);
       image.builder_only = image.builder_only && use.builder;
-      asked_[at->second].keychains.insert(use.keychain);
-      asked_[at->second].asked_for = asked_[at->second].asked_for || use.place.source == kCommandLine;
+      asked.keychains.insert(use.keychain);
+      asked.asked_for = asked.asked_for || use.place.source == kCommandLine;
     }
+  }
+
+  size_t image_of(const ImageUse& use, std::unordered_map<std::string, size_t>& known) {
+    WrittenImage written = read_image(use.image);
+    std::string name = written.reference ? written.reference->str() : use.image;
+    auto [at, fresh] = known.try_emplace(name + (use.skip.empty() ? "" : "\n" + use.skip), audit_.images.size());
+    if (!fresh) return at->second;
+    JudgedImage image;
+    image.image = std::move(name);
+    image.skip = use.skip;
+    image.builder_only = true;
+    image.confidence = use.confidence;
+    audit_.images.push_back(std::move(image));
+    asked_.push_back({std::move(written.reference), {}, 0, {}, use.image, false});
+    if (!asked_.back().reference && use.skip.empty()) asked_.back().error = Error{Code::Invalid, std::move(written.why)};
+    return at->second;
   }
 
   // With the first keychain that each has; those that it cannot see, with the next.
@@ -208,11 +218,18 @@ class Judge {
         if (std::find(images.begin(), images.end(), i) == images.end()) images.push_back(i);
       }
     }
-    for (size_t w = 0; w < audit_.workloads.size(); ++w) {
-      JudgedWorkload& workload = audit_.workloads[w];
-      for (size_t p = 0; p < options_.platforms.size(); ++p) workload.verdicts.push_back(verdict_of(workload, audit_.collection.workloads[w], p));
-      count_blockers(workload);
+    for_ranges(audit_.workloads.size(), kAtOnce, [&](size_t, size_t begin, size_t end) {
+      for (size_t w = begin; w < end; ++w) {
+        JudgedWorkload& workload = audit_.workloads[w];
+        for (size_t p = 0; p < options_.platforms.size(); ++p) workload.verdicts.push_back(verdict_of(workload, audit_.collection.workloads[w], p));
+      }
+    });
+    std::vector<bool> blocks(audit_.images.size());
+    for (size_t i = 0; i < audit_.images.size(); ++i) {
+      const auto& judgements = audit_.images[i].judgements;
+      blocks[i] = std::any_of(judgements.begin(), judgements.end(), [](const Judgement& judgement) { return judgement.verdict != Verdict::Ready && judgement.verdict != Verdict::Skipped; });
     }
+    for (const JudgedWorkload& workload : audit_.workloads) count_blockers(workload, blocks);
   }
 
   Verdict verdict_of(const JudgedWorkload& workload, const Workload& from, size_t p) const {
@@ -225,15 +242,15 @@ class Judge {
     return worst;
   }
 
-  void count_blockers(const JudgedWorkload& workload) {
-    std::set<size_t> blockers;
+  void count_blockers(const JudgedWorkload& workload, const std::vector<bool>& blocks) {
+    size_t blockers = 0, last = 0;
     for (size_t image : workload.images) {
       ++audit_.images[image].workloads;
-      for (const Judgement& judgement : audit_.images[image].judgements) {
-        if (judgement.verdict != Verdict::Ready && judgement.verdict != Verdict::Skipped) blockers.insert(image);
-      }
+      if (!blocks[image]) continue;
+      ++blockers;
+      last = image;
     }
-    if (blockers.size() == 1) ++audit_.images[*blockers.begin()].sole_blocker_of;
+    if (blockers == 1) ++audit_.images[last].sole_blocker_of;
   }
 
   static int worst_of(const JudgedImage& image) {
@@ -249,7 +266,7 @@ class Judge {
     auto key = [&](size_t i) {
       const JudgedImage& image = audit_.images[i];
       bool ready = worst_of(image) <= badness(Verdict::Ready);
-      return std::tuple(ready, -static_cast<int64_t>(image.sole_blocker_of), -static_cast<int64_t>(image.workloads), -worst_of(image), image.image);
+      return std::tuple(ready, -static_cast<int64_t>(image.sole_blocker_of), -static_cast<int64_t>(image.workloads), -worst_of(image), std::string_view(image.image));
     };
     std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return key(a) < key(b); });
     std::vector<JudgedImage> sorted;
@@ -283,16 +300,32 @@ class Judge {
     return std::nullopt;
   }
 
+  // Of images, then what was seen while reading, then of where pods may go.
+  void findings() {
+    std::vector<std::vector<Finding>> parts((audit_.images.size() + kImagesAtOnce - 1) / kImagesAtOnce);
+    for_ranges(audit_.images.size(), kImagesAtOnce, [&](size_t part, size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) findings_of(audit_.images[i], parts[part]);
+    });
+    parts.push_back(std::move(audit_.collection.findings));
+    audit_.collection.findings.clear();
+    for (std::vector<Finding>& part : placement_findings(audit_, options_)) parts.push_back(std::move(part));
+    size_t count = 0;
+    for (const std::vector<Finding>& part : parts) count += part.size();
+    audit_.findings.reserve(count);
+    for (std::vector<Finding>& part : parts) audit_.findings.insert(audit_.findings.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
+  }
+
   // One finding per verdict and way of writing: each can be mended by one text in all of its places.
-  void findings_of(const JudgedImage& image) {
-    std::map<std::pair<std::string, ImageUse::Part>, std::vector<size_t>> spellings;
+  void findings_of(const JudgedImage& image, std::vector<Finding>& out) const {
+    if (std::none_of(image.judgements.begin(), image.judgements.end(), [](const Judgement& judgement) { return shape_of(judgement.verdict).has_value(); })) return;
+    std::map<std::pair<std::string_view, ImageUse::Part>, std::vector<size_t>> spellings;
     for (size_t use : image.uses) spellings[{audit_.collection.uses[use].image, audit_.collection.uses[use].part}].push_back(use);
     std::map<std::pair<Verdict, std::string>, std::vector<const Judgement*>> groups;
     for (const Judgement& judgement : image.judgements) groups[{judgement.verdict, judgement.reason}].push_back(&judgement);
     for (const auto& [verdict, judgements] : groups) {
       auto shape = shape_of(verdict.first);
       if (!shape) continue;
-      for (const auto& [spelling, uses] : spellings) audit_.findings.push_back(finding(image, *shape, judgements, uses));
+      for (const auto& [spelling, uses] : spellings) out.push_back(finding(image, *shape, judgements, uses));
     }
   }
 
@@ -305,6 +338,7 @@ class Judge {
     finding.verdict = judgement.verdict;
     finding.image = first.image;
     finding.place = first.place;
+    finding.others.reserve(uses.size() - 1);
     for (size_t i = 1; i < uses.size(); ++i) finding.others.push_back(audit_.collection.uses[uses[i]].place);
     for (const Judgement* each : judgements) finding.platforms.push_back(each->platform);
     finding.message = first.image + (judgement.verdict == Verdict::Unknown ? ": " : " ") + without_subject(judgement.reason);
@@ -370,16 +404,23 @@ class Judge {
   }
 
   void order_findings() {
-    std::map<std::string, size_t> rank;
+    std::unordered_map<std::string_view, size_t> rank;
     for (size_t i = 0; i < audit_.images.size(); ++i) {
       for (size_t use : audit_.images[i].uses) rank.try_emplace(audit_.collection.uses[use].image, i);
     }
-    auto key = [&](const Finding& finding) {
-      auto at = rank.find(finding.image);
-      size_t place = finding.image.empty() || at == rank.end() ? audit_.images.size() : at->second;
-      return std::tuple(static_cast<int>(finding.severity), place, finding.rule, finding.place.source, finding.place.object, finding.place.line, finding.place.path);
-    };
-    std::stable_sort(audit_.findings.begin(), audit_.findings.end(), [&](const Finding& a, const Finding& b) { return key(a) < key(b); });
+    using Key = std::tuple<int, size_t, std::string_view, std::string_view, std::string_view, uint32_t, std::string_view, size_t>;
+    std::vector<Key> keys;
+    keys.reserve(audit_.findings.size());
+    for (const Finding& finding : audit_.findings) {
+      auto at = finding.image.empty() ? rank.end() : rank.find(finding.image);
+      size_t place = at == rank.end() ? audit_.images.size() : at->second;
+      keys.emplace_back(static_cast<int>(finding.severity), place, finding.rule, finding.place.source, finding.place.object, finding.place.line, finding.place.path, keys.size());
+    }
+    std::sort(keys.begin(), keys.end());
+    std::vector<Finding> ordered;
+    ordered.reserve(keys.size());
+    for (const Key& key : keys) ordered.push_back(std::move(audit_.findings[std::get<7>(key)]));
+    audit_.findings = std::move(ordered);
   }
 
   ImageLookup& lookup_;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "audit/finding_id.h"
+#include "audit/ranges.h"
 #include "base/text.h"
 
 namespace archway::audit {
@@ -11,6 +12,7 @@ namespace archway::audit {
 namespace {
 
 constexpr std::string_view kArch = "kubernetes.io/arch";
+constexpr size_t kWorkloadsAtOnce = 1000;  // that one thread takes up
 
 bool excludes(const ArchClause& clause, const std::string& architecture) {
   kube::Labels labels({{clause.requirement.key, architecture}});
@@ -60,10 +62,10 @@ std::string clause_text(const ArchClause& clause) {
 
 class Rules {
  public:
-  Rules(Audit& audit, const AuditOptions& options) : audit_(audit), options_(options) {}
+  Rules(const Audit& audit, const AuditOptions& options, std::vector<Finding>& out) : audit_(audit), options_(options), out_(out) {}
 
-  void run() {
-    for (size_t i = 0; i < audit_.collection.workloads.size(); ++i) {
+  void run(size_t from, size_t end) {
+    for (size_t i = from; i < end; ++i) {
       const Workload& workload = audit_.collection.workloads[i];
       labels(workload);
       if (!workload.placement.problem.empty()) {
@@ -98,7 +100,7 @@ class Rules {
     finding.place.path += apart;
     finding.id = finding_id(finding);
     finding.place.path = std::move(path);
-    audit_.findings.push_back(std::move(finding));
+    out_.push_back(std::move(finding));
   }
 
   static void advise(Finding& finding, const std::string& advice) { finding.advice = finding.advice.empty() ? advice : advice + " (" + finding.advice + ")"; }
@@ -304,14 +306,20 @@ class Rules {
     finish(std::move(finding), "#labels");
   }
 
-  Audit& audit_;
+  const Audit& audit_;
   const AuditOptions& options_;
+  std::vector<Finding>& out_;
 };
 
 }  // namespace
 
 bool allows_architecture(const PodPlacement& placement, const std::string& architecture) { return excluding(placement, architecture).empty(); }
 
-void judge_placement(Audit& audit, const AuditOptions& options) { Rules(audit, options).run(); }
+std::vector<std::vector<Finding>> placement_findings(const Audit& audit, const AuditOptions& options) {
+  size_t count = audit.collection.workloads.size();
+  std::vector<std::vector<Finding>> parts((count + kWorkloadsAtOnce - 1) / kWorkloadsAtOnce);
+  for_ranges(count, kWorkloadsAtOnce, [&](size_t part, size_t begin, size_t end) { Rules(audit, options, parts[part]).run(begin, end); });
+  return parts;
+}
 
 }  // namespace archway::audit
