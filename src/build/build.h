@@ -11,6 +11,7 @@
 #include "base/progress.h"
 #include "build/image_export.h"
 #include "build/output.h"
+#include "build/secrets.h"
 #include "registry/client.h"
 #include "runtime/runtime.h"
 
@@ -32,6 +33,7 @@ struct BuildRequest {
   bool no_cache = false;
   bool pull = false;
   std::optional<Time> epoch = {};                       // SOURCE_DATE_EPOCH
+  Confidences confidences = {};                         // --secret, --ssh
 
   std::string state_root;                               // cache, layers, blobs
   uint64_t cache_bytes = kDefaultCacheBytes;            // what the cache may keep

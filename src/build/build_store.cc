@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 
 namespace archway::build {
@@ -21,20 +22,44 @@ Result<std::unique_ptr<BuildStore>> BuildStore::open(const std::string& root) {
   }
   store->blobs = TRY(BlobStore::open(root, BlobStore::Durability::Cache));
   store->layers = TRY(LayerStore::open(root));
+  store->mounts = std::make_unique<MountStore>(root, *store->layers);
   store->results = TRY(ResultCache::open(root + "/results.sqlite"));
   return store;
 }
 
 Result<BuildStore::Entry> BuildStore::measure(const ResultCache::Usage& usage) {
-  Entry entry{usage.diff_id, usage.what, 0, 0, usage.used};
+  Entry entry{Entry::Kind::Layer, usage.diff_id.str(), usage.what, 0, 0, usage.used};
   if (usage.blob) entry.blob_bytes = blobs->size_of(usage.blob->digest).value_or(0);
   if (layers->has_unpacked(usage.diff_id)) entry.unpacked_bytes = TRY(layers->unpacked_bytes(usage.diff_id));
   return entry;
 }
 
+Result<bool> BuildStore::remove_layer(const ResultCache::Usage& usage) {
+  // The record goes first: a result without bytes would be a lie, bytes without a record are only space.
+  TRY(results->forget(usage.diff_id));
+  if (usage.blob) TRY(blobs->remove(usage.blob->digest));
+  TRY(layers->remove(usage.diff_id));
+  return true;
+}
+
+// Least recently used first.
+Result<std::vector<BuildStore::Removable>> BuildStore::removables() {
+  std::vector<Removable> all;
+  for (const ResultCache::Usage& usage : TRY(results->usage())) {
+    Entry entry = TRY(measure(usage));
+    all.push_back({std::move(entry), [this, usage] { return remove_layer(usage); }});
+  }
+  for (const MountStore::Entry& mount : TRY(mounts->entries())) {
+    const auto kind = mount.kind == MountStore::Kind::Cache ? Entry::Kind::CacheMount : Entry::Kind::ContextMount;
+    all.push_back({{kind, mount.id, mount.what, 0, mount.bytes, mount.used}, [this, mount] { return mounts->remove(mount); }});
+  }
+  std::stable_sort(all.begin(), all.end(), [](const Removable& a, const Removable& b) { return a.entry.used < b.entry.used; });
+  return all;
+}
+
 Result<std::vector<BuildStore::Entry>> BuildStore::entries() {
   std::vector<Entry> found;
-  for (const ResultCache::Usage& usage : TRY(results->usage())) found.push_back(TRY(measure(usage)));
+  for (Removable& one : TRY(removables())) found.push_back(std::move(one.entry));
   return found;
 }
 
@@ -49,21 +74,14 @@ Result<std::vector<BuildStore::Entry>> BuildStore::prune(uint64_t keep_bytes, Wa
     }
     if (errno != EINTR) return errno_error("locking " + root_);
   }
-  auto usages = TRY(results->usage());
-  std::vector<std::pair<Entry, std::optional<Descriptor>>> all;
+  auto all = TRY(removables());
   uint64_t total = 0;
-  for (const ResultCache::Usage& usage : usages) {
-    all.emplace_back(TRY(measure(usage)), usage.blob);
-    total += all.back().first.bytes();
-  }
-  for (const auto& [entry, blob] : all) {
-    if (total <= keep_bytes) break;
-    // The record goes first: a result without bytes would be a lie, bytes without a record are only space.
-    TRY(results->forget(entry.diff_id));
-    if (blob) TRY(blobs->remove(blob->digest));
-    TRY(layers->remove(entry.diff_id));
-    total -= entry.bytes();
-    removed.push_back(entry);
+  for (const Removable& one : all) total += one.entry.bytes();
+  for (const Removable& one : all) {
+    if (total <= keep_bytes && keep_bytes != 0) break;
+    if (!TRY(one.remove())) continue;
+    total -= one.entry.bytes();
+    removed.push_back(one.entry);
   }
   if (keep_bytes == 0) {
     TRY(results->forget_references());

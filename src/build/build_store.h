@@ -1,10 +1,12 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/fd.h"
+#include "build/mount_store.h"
 #include "build/result_cache.h"
 #include "image/content.h"
 #include "snapshot/layer_store.h"
@@ -16,6 +18,7 @@ namespace archway::build {
 //     layers/          unpacked layers and their indexes
 //     results.sqlite   which key gave which layer
 //     contexts/        what is known of files in build contexts
+//     mounts/          cache mounts, and copies of contexts that were mounted
 //     lock             held shared by builds, alone by prune
 // Everything in it can be made again.
 class BuildStore {
@@ -26,10 +29,12 @@ class BuildStore {
   std::shared_ptr<BlobStore> blobs;
   std::shared_ptr<LayerStore> layers;
   std::unique_ptr<ResultCache> results;
+  std::unique_ptr<MountStore> mounts;
   const std::string& root() const { return root_; }
 
   struct Entry {
-    Digest diff_id;
+    enum class Kind { Layer, CacheMount, ContextMount } kind = Kind::Layer;
+    std::string id;                // a layer's diff_id; a mount's name and copy
     std::string what;              // the step that made it; "" for a base's layer
     uint64_t blob_bytes = 0, unpacked_bytes = 0;
     Time used;
@@ -44,7 +49,14 @@ class BuildStore {
 
  private:
   explicit BuildStore(std::string root) : root_(std::move(root)) {}
+  // With what removes it: false where it is in use.
+  struct Removable {
+    Entry entry;
+    std::function<Result<bool>()> remove;
+  };
+  Result<std::vector<Removable>> removables();
   Result<Entry> measure(const ResultCache::Usage& usage);
+  Result<bool> remove_layer(const ResultCache::Usage& usage);
   Result<void> remove_small_blobs();
   std::string root_;
   Fd lock_;

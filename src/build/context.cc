@@ -215,7 +215,9 @@ Result<std::optional<FileSource::File>> BuildContext::stat(const std::string& pa
   std::lock_guard lock(mutex_);
   const Node* node = TRY(find(path));
   if (!node) return std::optional<File>();
-  return std::optional(File{node->entry, node->link_group});
+  // The root has no stamp: nothing is read from it.
+  const Time mtime = node == &top_ ? node->entry.mtime : Time{node->stamp.mtime_ns};
+  return std::optional(File{node->entry, node->link_group, mtime});
 }
 
 Result<std::vector<std::string>> BuildContext::children(const std::string& path) {
@@ -245,6 +247,24 @@ Result<std::unique_ptr<Source>> BuildContext::open(const std::string& path) {
   if (::fstat(file.get(), &st) != 0) return errno_error("looking at /" + path);
   if (!S_ISREG(st.st_mode) || FileStamp::of(st) != expected) return changed(path);
   return std::unique_ptr<Source>(std::make_unique<FdSource>(std::move(file), "/" + path));
+}
+
+Result<void> BuildContext::copy_to(const std::string& path, int fd) {
+  auto source = TRY(open(path));
+  const int from = static_cast<FdSource*>(source.get())->fd();
+  struct stat before = {}, after = {};
+  if (::fstat(from, &before) != 0) return errno_error("looking at /" + path);
+  TRY(copy_bytes(from, fd).context("/" + path));
+  // open() has compared the file with what was hashed; this says that it stayed so.
+  if (::fstat(from, &after) != 0) return errno_error("looking at /" + path);
+  if (FileStamp::of(before) != FileStamp::of(after)) return changed(path);
+  return {};
+}
+
+std::string BuildContext::lineage() const {
+  struct stat st = {};
+  if (::fstat(root_.get(), &st) != 0) return "";
+  return std::to_string(st.st_dev) + ":" + std::to_string(st.st_ino);
 }
 
 Result<KnownContent> BuildContext::hash(const ToHash& file) {

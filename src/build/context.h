@@ -40,6 +40,8 @@ class BuildContext final : public FileSource {
   Result<std::optional<File>> stat(const std::string& path) override;
   Result<std::vector<std::string>> children(const std::string& path) override;
   Result<std::unique_ptr<Source>> open(const std::string& path) override;
+  Result<void> copy_to(const std::string& path, int fd) override;
+  std::string lineage() const override;
   Result<std::string> content_digest(const std::string& path, const TreeEntry& entry) override;
   Result<void> prepare(const std::vector<std::string>& paths) override;
 

@@ -19,6 +19,7 @@ class FileSource {
   struct File {
     TreeEntry entry;          // as it would be copied; owner 0:0 for contexts
     std::string link_group;   // files with an equal one are names of one file; "" for the usual case
+    Time mtime = {};          // to the nanosecond where that is known; a layer's has whole seconds
   };
   virtual ~FileSource() = default;
   // Follows symlinks inside the source; nullopt where nothing is there.
@@ -26,6 +27,10 @@ class FileSource {
   virtual Result<std::optional<File>> stat(const std::string& path) = 0;  // of the path itself, a symlink not followed
   virtual Result<std::vector<std::string>> children(const std::string& path) = 0;  // names, sorted
   virtual Result<std::unique_ptr<Source>> open(const std::string& path) = 0;
+  // Writes the bytes of a regular file to `fd`, which is empty: by sharing blocks or inside the kernel where it can.
+  virtual Result<void> copy_to(const std::string& path, int fd);
+  // What a later build of the same folder has in common with this one; "" where nothing is known of later builds.
+  virtual std::string lineage() const { return ""; }
   // sha256 of a regular file's bytes, hex.
   virtual Result<std::string> content_digest(const std::string& path, const TreeEntry& entry) = 0;
   // Something that is equal only where the bytes are, at no cost where that can be: what LayerWriter knows a file's content by.
@@ -36,6 +41,9 @@ class FileSource {
   // Learns the digests of all regular files at and below these paths, on several threads: what follows is then answered from memory.
   virtual Result<void> prepare(const std::vector<std::string>& paths) { (void)paths; return {}; }
 };
+
+// All bytes of one file into an empty one. Shares the blocks (reflink) where the file system can.
+Result<void> copy_bytes(int from, int to);
 
 // A stage or an image: metadata from the merged tree, bytes from the unpacked layers (one folder per layer of the tree).
 class TreeSource final : public FileSource {

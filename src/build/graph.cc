@@ -49,6 +49,16 @@ struct Describe {
     key.add("exec").add(op.arguments).add(op.environment).add(op.working_directory).add(op.user).add(op.network);
     key.add(op.script ? op.script->first : "").add(op.script ? op.script->second : "");
     key.add(op.platform.str());
+    // Not even their number where there are none: what was built before there were mounts stays known.
+    for (const ExecMount& mount : op.mounts) add_mount(mount);
+  }
+  // Of a secret and an agent only what the Dockerfile says: what they hold is in no key.
+  void add_mount(const ExecMount& mount) {
+    key.add("mount").add_number(static_cast<int64_t>(mount.type)).add(mount.target).add(mount.source);
+    key.add_number(mount.input ? static_cast<int64_t>(*mount.input) : -1).add_number(mount.read_only);
+    key.add(mount.id).add_number(static_cast<int64_t>(mount.sharing));
+    key.add_number(mount.mode).add_number(mount.uid).add_number(mount.gid).add_number(static_cast<int64_t>(mount.size_bytes));
+    key.add_number(mount.required).add(mount.env);
   }
 };
 
@@ -60,11 +70,20 @@ std::string operation_key(const Node& node) {
   return key.digest();
 }
 
+std::vector<NodeId> Node::inputs() const {
+  std::vector<NodeId> all = mounts;
+  for (std::optional<NodeId> one : {parent, source}) {
+    if (one) all.push_back(*one);
+  }
+  return all;
+}
+
 NodeId Graph::add(Node node) {
   KeyText key;
   key.add(operation_key(node));
   key.add(node.parent ? nodes_[*node.parent].digest : "");
   key.add(node.source ? nodes_[*node.source].digest : "");
+  for (NodeId mount : node.mounts) key.add(nodes_[mount].digest);
   key.add_number(node.ignore_cache);
   node.digest = key.digest();
   auto [found, added] = by_digest_.try_emplace(node.digest, nodes_.size());

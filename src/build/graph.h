@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "dockerfile/instructions.h"
+#include "dockerfile/run_mount.h"
 #include "image/config.h"
 #include "image/content.h"
 
@@ -64,6 +65,20 @@ struct WorkdirOp {
   std::string path;
   std::string user;                   // owner of what is created
 };
+// RUN --mount: what a program finds at `target` while it runs. Nothing of it gets into the layer.
+struct ExecMount {
+  dockerfile::MountType type = dockerfile::MountType::Bind;
+  std::string target;                // absolute and clean, below "/"; "": a secret that is a variable only
+  std::string source;                // bind, cache: inside what is mounted; clean, "" is all of it
+  std::optional<size_t> input = {};  // bind, and a cache's first content: an index into Node::mounts
+  bool read_only = true;
+  std::string id;                    // cache, secret, ssh
+  dockerfile::CacheSharing sharing = dockerfile::CacheSharing::Shared;
+  uint32_t mode = 0, uid = 0, gid = 0;  // cache: of its top folder; secret, ssh: of the file
+  uint64_t size_bytes = 0;           // tmpfs; 0: no limit
+  bool required = false;             // secret, ssh
+  std::string env = {};              // secret: the variable that gets it; "": none does
+};
 struct ExecOp {
   std::vector<std::string> arguments;
   std::vector<std::string> environment;       // "K=V", part of the key
@@ -73,16 +88,19 @@ struct ExecOp {
   std::string network;                        // "", "none", "host", "default"
   std::optional<std::pair<std::string, std::string>> script;  // heredoc with #!: file name below /dev/pipes, content
   Platform platform;
+  std::vector<ExecMount> mounts = {};         // by target, parents first
 };
 
 struct Node {
   std::variant<ScratchOp, BaseOp, LocalOp, CopyOp, WorkdirOp, ExecOp> op;
   std::optional<NodeId> parent = {};   // the state that it changes
   std::optional<NodeId> source = {};   // COPY: where from; a LocalOp or any state
+  std::vector<NodeId> mounts = {};     // RUN: what its mounts show; LocalOps or any states
   std::string digest = {};             // by definition; equal nodes are one
   std::string name = {};               // for progress: "[linux/arm64 2/4] RUN make"
   dockerfile::Location where = {};
   bool ignore_cache = false;
+  std::vector<NodeId> inputs() const;  // all of parent, source and mounts
 };
 
 class Graph {

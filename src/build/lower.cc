@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "build/config_steps.h"
+#include "build/lower_mounts.h"
 #include "dockerfile/expand.h"
 #include "dockerfile/ignore.h"
 
@@ -451,8 +452,7 @@ class Lowering {
     return {};
   }
 
-  Result<void> apply(StageState& stage, const Run& run, const Instruction& instruction, size_t, StageProgress& progress) {
-    if (!run.mounts.empty()) return not_yet("RUN --mount");
+  Result<void> apply(StageState& stage, const Run& run, const Instruction& instruction, size_t index, StageProgress& progress) {
     if (!run.devices.empty()) return not_yet("RUN --device");
     if (!run.security.empty() && run.security != "sandbox") return not_yet("RUN --security=" + run.security);
     if (!run.network.empty() && run.network != "default" && run.network != "none" && run.network != "host") {
@@ -472,13 +472,35 @@ class Lowering {
     op.user = stage.config.user;
     op.network = run.network;
     op.platform = stage.platform;
+    std::vector<NodeId> inputs = TRY(place_mounts(stage, run, index, op));
     commit(stage, "RUN " + run_text(stage, words) + " # buildkit", true);
     stage.root = graph_.add(Node{.op = std::move(op),
                                  .parent = stage.root,
+                                 .mounts = std::move(inputs),
                                  .name = step_name(stage, progress, instruction.original),
                                  .where = instruction.where,
                                  .ignore_cache = options_.no_cache});
     return {};
+  }
+
+  Result<std::vector<NodeId>> place_mounts(const StageState& stage, const Run& run, size_t index, ExecOp& op) {
+    if (run.mounts.empty()) return std::vector<NodeId>();
+    auto name_space = options_.build_args.find("BUILDKIT_CACHE_MOUNT_NS");
+    LowerMountsInput input{.texts = run.mounts,
+                           .working_directory = op.working_directory,
+                           .cache_namespace = name_space == options_.build_args.end() ? "" : name_space->second,
+                           .expand = [&](const std::string& value) { return expand(stage, value); },
+                           .source = [&](const std::string& from, const std::string& target) { return mount_source(from, target, index); }};
+    LoweredMounts lowered = TRY(lower_mounts(input));
+    op.mounts = std::move(lowered.mounts);
+    if (!lowered.ssh_socket.empty() && !stage.env_value("SSH_AUTH_SOCK")) op.environment.push_back("SSH_AUTH_SOCK=" + lowered.ssh_socket);
+    return std::move(lowered.inputs);
+  }
+
+  Result<NodeId> mount_source(const std::string& from, const std::string& target, size_t index) {
+    return source_node(from, index, [&](const std::string& stage) {
+      return "cannot mount from stage \"" + stage + "\" to \"" + target + "\", stage needs to be defined before current command";
+    });
   }
 
   // One heredoc and nothing else: with #! it is a program of its own, else the shell's text. Otherwise the shell gets the whole.
@@ -575,24 +597,31 @@ class Lowering {
   }
 
   Result<NodeId> copy_source(const Copy& copy, size_t index) {
-    if (copy.from.empty()) return graph_.add(Node{.op = LocalOp{"context"}, .name = "context"});
     if (copy.from.find('$') != std::string::npos) {
       return Error{Code::Invalid, "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround"};
     }
-    if (auto number = parse_uint(copy.from)) {
-      if (*number >= file_.stages.size()) return Error{Code::Invalid, "invalid stage index " + copy.from};
-      if (*number >= index) return Error{Code::Invalid, "cannot copy from stage \"" + copy.from + "\", it needs to be defined before current stage"};
-      StageState from = TRY(lower_stage(static_cast<size_t>(*number), std::nullopt));
-      return from.root;
+    return source_node(copy.from, index, [](const std::string& stage) { return "cannot copy from stage \"" + stage + "\", it needs to be defined before current stage"; });
+  }
+
+  // What `from` names: a stage before this one, by number or name, a named context or an image; "" is the build context.
+  Result<NodeId> source_node(const std::string& from, size_t index, const std::function<std::string(const std::string&)>& too_late) {
+    if (from.empty()) return graph_.add(Node{.op = LocalOp{"context"}, .name = "context"});
+    std::optional<size_t> found;
+    if (auto number = parse_uint(from)) {
+      if (*number >= file_.stages.size()) return Error{Code::Invalid, "invalid stage index " + from};
+      found = static_cast<size_t>(*number);
+    } else if (options_.local_contexts.contains(from)) {
+      return graph_.add(Node{.op = LocalOp{from}, .name = from});
+    } else {
+      found = find_stage(from, file_.stages.size());
     }
-    if (options_.local_contexts.contains(copy.from)) return graph_.add(Node{.op = LocalOp{copy.from}, .name = copy.from});
-    if (auto found = find_stage(copy.from, file_.stages.size())) {
-      if (*found >= index) return Error{Code::Invalid, "cannot copy from stage \"" + copy.from + "\", it needs to be defined before current stage"};
-      StageState from = TRY(lower_stage(*found, std::nullopt));
-      return from.root;
+    if (found) {
+      if (*found >= index) return Error{Code::Invalid, too_late(from)};
+      StageState stage = TRY(lower_stage(*found, std::nullopt));
+      return stage.root;
     }
-    if (copy.from == "scratch") return graph_.add(Node{.op = ScratchOp{}, .name = "scratch"});
-    auto image = TRY(resolve_base_(copy.from, target_));
+    if (from == "scratch") return graph_.add(Node{.op = ScratchOp{}, .name = "scratch"});
+    auto image = TRY(resolve_base_(from, target_));
     return graph_.add(Node{.op = BaseOp{image}, .name = "FROM " + image->name});
   }
 

@@ -55,7 +55,8 @@ struct Solver::Run {
   std::map<NodeId, size_t> waiting;                 // inputs not done yet
   std::map<NodeId, std::vector<NodeId>> dependents;
   std::set<NodeId> ready;
-  std::set<NodeId> feeds_exec;                      // states that a RUN will be mounted on
+  std::set<NodeId> feeds_exec;                      // states that a RUN will be mounted on, or that one mounts
+  Subtrees subtrees;                                // of contexts that RUNs mount
   size_t running = 0;
   std::optional<Error> failure;
 
@@ -67,16 +68,20 @@ struct Solver::Run {
   void need(NodeId id) {
     if (waiting.contains(id) || is_local(graph[id])) return;
     waiting[id] = 0;
-    for (std::optional<NodeId> input : {graph[id].parent, graph[id].source}) {
-      if (!input || is_local(graph[*input])) continue;
-      need(*input);
-      dependents[*input].push_back(id);
+    for (NodeId input : graph[id].inputs()) {
+      if (is_local(graph[input])) continue;
+      need(input);
+      dependents[input].push_back(id);
       ++waiting[id];
     }
     if (waiting[id] == 0) ready.insert(id);
-    if (std::holds_alternative<ExecOp>(graph[id].op)) {
-      for (auto parent = graph[id].parent; parent && feeds_exec.insert(*parent).second;) parent = graph[*parent].parent;
-    }
+    if (!std::holds_alternative<ExecOp>(graph[id].op)) return;
+    for (NodeId mounted : graph[id].mounts) feed_exec(mounted);
+    feed_exec(graph[id].parent);
+  }
+
+  void feed_exec(std::optional<NodeId> state) {
+    while (state && feeds_exec.insert(*state).second) state = graph[*state].parent;
   }
 
   void work() {
@@ -176,7 +181,20 @@ struct Solver::Run {
         key.add("state").add(state_of(*node.source).chain_id());
       }
     }
+    auto* exec = std::get_if<ExecOp>(&node.op);
+    if (exec && !exec->mounts.empty()) key.add(TRY(mounts_key(*exec, node.mounts.size(), mount_inputs(node, nullptr), subtrees, stop.get_token())));
     return key.digest();
+  }
+
+  // What the mounts of a RUN show. `task` shows what has to be fetched for that; null where only keys are asked for.
+  MountInputs mount_inputs(const Node& node, ProgressTask* task) {
+    auto input = [&node](size_t i) { return node.mounts.at(i); };
+    return MountInputs{
+        .context = [this, input](size_t i) { return is_local(graph[input(i)]) ? context_of(input(i)) : nullptr; },
+        .context_name = [this, input](size_t i) { return std::get<LocalOp>(graph[input(i)].op).name; },
+        .folders = [this, input, task](size_t i) { return folders_of(state_of(input(i)), *task); },
+        .tree = [this, input, task](size_t i) { return tree_of(state_of(input(i)), true, *task); },
+        .chain_id = [this, input](size_t i) { return state_of(input(i)).chain_id(); }};
   }
 
   FileSource* context_of(NodeId source) { return shop.contexts.at(std::get<LocalOp>(graph[source].op).name).get(); }
@@ -290,7 +308,7 @@ struct Solver::Run {
     return write_layer(writer, node);
   }
 
-  Result<Layer> make(const ExecOp& op, const Node&, NodeId, const State& parent, ProgressTask& task) {
+  Result<Layer> make(const ExecOp& op, const Node& node, NodeId, const State& parent, ProgressTask& task) {
     if (op.platform.os != "linux") return Error{Code::Unsupported, "RUN for " + op.platform.str() + ": only Linux programs can be run", "COPY and the other instructions work for every platform"};
     Runtime* runtime = TRY(shop.runtime());
     TRY(runtime->check_architecture(op.platform.architecture, op.platform.variant));
@@ -314,18 +332,27 @@ struct Solver::Run {
       TRY(write_file_atomic(scratch / "pipes/" + op.script->first, op.script->second, 0755));
       spec.mounts.push_back({"bind", scratch / "pipes", "/dev/pipes", {"rbind", "ro"}});
     }
-    auto print = [&](std::string_view text) { task.output(text); };
-    RunResult result = TRY(runtime->run(spec, {print, print}, stop.get_token()));
+    RunResult result = TRY(run_program(op, node, tree, scratch.path(), spec, *runtime, task));
     if (result.exit_code != 0) {
       Error failed{Code::Invalid, "process \"" + join(op.arguments, " ") + "\" did not complete successfully: exit code: " + std::to_string(result.exit_code)};
       if (disk_is_full(scratch.path())) failed.hint = "the disk that holds the build cache, " + shop.layers.root() + ", is full: free some space and try again";
       return failed;
     }
+    TRY(remove_mount_stubs(spec.root.upper_dir, tree, op.mounts));
     auto packed = TRY(pack_layer(*shop.blobs, options.compress_threads, [&](TarWriter& tar) {
       return write_upper_as_tar(spec.root.upper_dir, tree, {.clamp_mtime = options.epoch, .lower_dirs = lower}, tar);
     }));
     TRY(shop.layers.adopt(packed.diff_id, spec.root.upper_dir, packed.index));
     return finished(std::move(packed));
+  }
+
+  // With its mounts, which end with it: caches are free again before the layer is packed.
+  Result<RunResult> run_program(const ExecOp& op, const Node& node, const Tree& root, const std::string& scratch, RunSpec& spec, Runtime& runtime, ProgressTask& task) {
+    const MountInputs inputs = mount_inputs(node, &task);
+    const MountSupplies supplies{shop.mounts, subtrees, shop.confidences};
+    ExecMounts mounts = TRY(ExecMounts::add(op, inputs, supplies, root, scratch, spec, stop.get_token()));
+    auto print = [&](std::string_view text) { task.output(text); };
+    return runtime.run(spec, {print, print}, stop.get_token());
   }
 
   Result<Layer> make(const ScratchOp&, const Node&, NodeId, const State&, ProgressTask&) { return Error{Code::Internal, "scratch is no step"}; }

@@ -11,6 +11,7 @@
 
 #include "base/progress.h"
 #include "build/copy_files.h"
+#include "build/exec_mounts.h"
 #include "build/file_source.h"
 #include "build/graph.h"
 #include "build/result_cache.h"
@@ -32,6 +33,8 @@ struct Workshop {
   LayerStore& layers;
   std::shared_ptr<BlobStore> blobs;
   ResultCache& cache;
+  MountStore& mounts;
+  const Confidences& confidences;
   std::map<std::string, std::shared_ptr<FileSource>> contexts;      // "context" and the named ones
   std::function<Result<Runtime*>()> runtime;                        // made when the first RUN needs it
   Progress& progress;

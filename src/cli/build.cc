@@ -95,6 +95,7 @@ Result<BuildRequest> make_request(const Arguments& arguments, const Context& con
   request.build_args = TRY(build_args(arguments, context));
   request.build_contexts = TRY(pairs(arguments, "build-context"));
   request.labels = TRY(pairs(arguments, "label"));
+  request.confidences = TRY(confidences(arguments, context));
   request.target = arguments.one_or("target", "");
   request.tags = arguments.many("tag");
   request.no_cache = arguments.has("no-cache");
@@ -177,6 +178,8 @@ Command build_command() {
       {"output", 'o', Many, "SPEC", "type=registry|oci|docker|local|tar,dest=PATH[,tar=false][,name=NAME]"},
       {"build-arg", 0, Many, "NAME[=VALUE]", "value of an ARG"},
       {"build-context", 0, Many, "NAME=WHERE", "named context: a folder, docker-image://REF or oci-layout://FOLDER[:TAG]"},
+      {"secret", 0, Many, "SPEC", "for RUN --mount=type=secret: id=ID[,src=FILE | ,env=VARIABLE]"},
+      {"ssh", 0, Many, "ID[=SOCKET]", "for RUN --mount=type=ssh: an ssh-agent (default: that of SSH_AUTH_SOCK)"},
       {"target", 0, One, "STAGE", "stage to build (default: the last)"},
       {"label", 0, Many, "KEY=VALUE", "label of the image"},
       {"no-cache", 0, Bool, "", "run every step anew"},

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "build/secrets.h"
 #include "cli/command.h"
 #include "runtime/runtime.h"
 
@@ -16,5 +17,8 @@ Result<RuntimeOptions> runtime_options(const Arguments& arguments);
 Result<uint64_t> parse_size(std::string_view text);
 // --cache-size, else ARCHWAY_CACHE_SIZE, else the default.
 Result<uint64_t> cache_limit(const Arguments& arguments, const Context& context);
+
+// --secret and --ssh, spelt as docker buildx spells them. What they name in the environment is read here, files are looked for.
+Result<build::Confidences> confidences(const Arguments& arguments, const Context& context);
 
 }  // namespace archway::cli

@@ -11,21 +11,48 @@ namespace {
 
 using build::BuildStore;
 
-Json entry_json(const BuildStore::Entry& entry) {
-  return Json::object({{"diff_id", entry.diff_id.str()},
-                       {"description", entry.what.empty() ? "layer of a base image" : entry.what},
+using Kind = BuildStore::Entry::Kind;
+
+std::string description(const BuildStore::Entry& entry) {
+  switch (entry.kind) {
+    case Kind::CacheMount: return "cache mount " + entry.what;
+    case Kind::ContextMount: return "mounted context " + entry.what;
+    case Kind::Layer: break;
+  }
+  return entry.what.empty() ? "layer of a base image" : entry.what;
+}
+
+Json layer_json(const BuildStore::Entry& entry) {
+  return Json::object({{"diff_id", entry.id},
+                       {"description", description(entry)},
                        {"blob_bytes", entry.blob_bytes},
                        {"unpacked_bytes", entry.unpacked_bytes},
                        {"last_used", format_rfc3339(entry.used)}});
 }
 
+Json mount_json(const BuildStore::Entry& entry) {
+  return Json::object({{"id", entry.id},
+                       {"kind", entry.kind == Kind::CacheMount ? "cache" : "context"},
+                       {"description", description(entry)},
+                       {"bytes", entry.bytes()},
+                       {"last_used", format_rfc3339(entry.used)}});
+}
+
+// As much of a digest as people need.
+std::string short_id(const std::string& id) {
+  constexpr size_t kShown = 12;
+  const size_t colon = id.find(':');
+  return id.substr(colon == std::string::npos ? 0 : colon + 1, kShown);
+}
+
 std::string entries_table(const std::vector<BuildStore::Entry>& entries) {
-  std::string text = "LAYER          SIZE      LAST USED            DESCRIPTION\n";
+  std::string text = "ID             SIZE      LAST USED            DESCRIPTION\n";
   Time now = system_clock().now();
   auto pad = [](std::string s, size_t width) { return s + std::string(s.size() < width ? width - s.size() : 1, ' '); };
   for (const BuildStore::Entry& entry : entries) {
-    text += pad(entry.diff_id.short_hex(), 15) + pad(human_bytes(entry.bytes()), 10) + pad(human_age(entry.used, now), 21) +
-            (entry.what.empty() ? "(layer of a base image)" : entry.what) + "\n";
+    const bool of_base = entry.kind == Kind::Layer && entry.what.empty();
+    text += pad(short_id(entry.id), 15) + pad(human_bytes(entry.bytes()), 10) + pad(human_age(entry.used, now), 21) +
+            (of_base ? "(" + description(entry) + ")" : description(entry)) + "\n";
   }
   return text;
 }
@@ -38,9 +65,13 @@ uint64_t total_bytes(const std::vector<BuildStore::Entry>& entries) {
 
 void print(const Context& context, const Arguments& arguments, const char* name, const std::vector<BuildStore::Entry>& entries, const std::string& last_line) {
   if (arguments.has("json")) {
-    Json list = Json::array();
-    for (const BuildStore::Entry& entry : entries) list.push(entry_json(entry));
-    context.out(to_json(Json::object({{name, list}, {"total_bytes", total_bytes(entries)}}), {.indent = 2}) + "\n");
+    Json layers = Json::array(), mounts = Json::array();
+    for (const BuildStore::Entry& entry : entries) {
+      if (entry.kind == Kind::Layer) layers.push(layer_json(entry));
+      else mounts.push(mount_json(entry));
+    }
+    const std::string mounts_name = std::string(name) == "layers" ? "mounts" : std::string(name) + "_mounts";
+    context.out(to_json(Json::object({{name, layers}, {mounts_name, mounts}, {"total_bytes", total_bytes(entries)}}), {.indent = 2}) + "\n");
     return;
   }
   context.out((entries.empty() ? "" : entries_table(entries)) + last_line + human_bytes(total_bytes(entries)) + "\n");

@@ -27,7 +27,12 @@ const std::vector<std::string>& field_names() {
 }
 
 Error with_guess(std::string message, const std::string& word, const std::vector<std::string>& known) {
-  if (auto guess = nearest(word, known)) message += " (did you mean " + *guess + "?)";
+  auto guess = nearest(word, known);
+  // The beginning of a word may be far from the whole of it.
+  for (const std::string& one : known) {
+    if (!guess && word.size() > 1 && one.starts_with(word)) guess = one;
+  }
+  if (guess) message += " (did you mean " + *guess + "?)";
   return invalid(std::move(message));
 }
 

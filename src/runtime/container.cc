@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <vector>
 
 #include "base/fd.h"
 
@@ -34,7 +35,7 @@ Result<Pipe> make_pipe() {
 
 Result<Fd> spec_file(const SandboxSpec& spec) {
   std::string text = encode_sandbox_spec(spec);
-  if (text.size() > kMaxSandboxSpecBytes) return Error{Code::Invalid, "arguments and environment of the program are larger than 16 MiB"};
+  if (text.size() > kMaxSandboxSpecBytes) return Error{Code::Invalid, "arguments, environment and secrets of the program are larger than 16 MiB"};
   Fd fd(::memfd_create("archway-sandbox", MFD_CLOEXEC));
   if (!fd) return errno_error("creating a memory file");
   TRY(write_all(fd.get(), as_bytes(text)));
@@ -57,6 +58,7 @@ class TerminalGuard {
 
 struct Streams {
   Fd input, out, err, report, spec;  // what the child gets; empty: ours
+  std::vector<Fd> held;
 };
 
 Result<pid_t> spawn(const Streams& streams, bool terminal) {
@@ -72,6 +74,7 @@ Result<pid_t> spawn(const Streams& streams, bool terminal) {
   give(streams.err, 2);
   give(streams.spec, kSandboxSpecFd);
   give(streams.report, kSandboxReportFd);
+  for (size_t i = 0; i < streams.held.size(); ++i) give(streams.held[i], kSandboxFirstHeldFd + static_cast<int>(i));
   sigset_t none, defaults;
   sigemptyset(&none);
   sigfillset(&defaults);
@@ -90,11 +93,15 @@ Result<pid_t> spawn(const Streams& streams, bool terminal) {
 }
 
 // Above the numbers that spawn() gives away, so that no dup2 overwrites one that is still to come.
-Result<Fd> high(Fd fd) {
-  if (!fd) return Fd();
-  int moved = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, 10);
+constexpr int kFirstFreeFd = kSandboxFirstHeldFd + static_cast<int>(kMaxHeldFds);
+Result<Fd> high(int fd) {
+  int moved = ::fcntl(fd, F_DUPFD_CLOEXEC, kFirstFreeFd);
   if (moved < 0) return errno_error("duplicating a file descriptor");
   return Fd(moved);
+}
+Result<Fd> high(Fd fd) {
+  if (!fd) return Fd();
+  return high(fd.get());
 }
 
 // Reads what there is; closes at the end.
@@ -144,6 +151,10 @@ Result<RunResult> run_sandbox(SandboxSpec spec, const RunOutput& output, std::st
     given.err = TRY(high(std::move(err.write_end)));
   }
   if (!spec.run.terminal) given.input = TRY(high(TRY(open_file("/dev/null", O_RDONLY))));
+  for (int held : spec.run.held) {
+    Fd moved = TRY(high(held));
+    given.held.push_back(std::move(moved));
+  }
   Fd stop_event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop_event) return errno_error("creating an eventfd");
 

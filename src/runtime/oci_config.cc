@@ -1,5 +1,7 @@
 #include "runtime/oci_config.h"
 
+#include <algorithm>
+
 #include "runtime/seccomp.h"
 
 namespace archway {
@@ -41,7 +43,11 @@ Json mounts(const OciConfigInput& input) {
   for (auto [target, source] : {std::pair{"/etc/resolv.conf", &input.resolv_conf}, std::pair{"/etc/hosts", &input.hosts}}) {
     all.push(mount(target, "bind", *source, {"bind", "nosuid", "noexec", "nodev", "ro"}));
   }
-  for (const Mount& one : input.run.mounts) {
+  // In the order of their targets, which puts parents first.
+  std::vector<Mount> wanted = input.run.mounts;
+  wanted.insert(wanted.end(), input.made_mounts.begin(), input.made_mounts.end());
+  std::stable_sort(wanted.begin(), wanted.end(), [](const Mount& a, const Mount& b) { return a.target < b.target; });
+  for (const Mount& one : wanted) {
     Strings options = one.options;
     options.push_back("nodev");
     all.push(mount(one.target, one.type, one.source, options));

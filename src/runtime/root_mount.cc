@@ -19,7 +19,19 @@ std::vector<MountPoint> needed_mount_points(const RunSpec& run) {
     bool bind_file = (mount.type == "bind" || mount.type == "none") && ::stat(mount.source.c_str(), &st) == 0 && !S_ISDIR(st.st_mode);
     points.push_back({mount.target, !bind_file});
   }
+  for (const TreeMount& mount : run.tree_mounts) points.push_back({mount.target, mount.source_is_folder});
+  for (const MemoryFile& file : run.memory_files) points.push_back({file.target, false});
   return points;
+}
+
+std::vector<MountPoint> inner_mount_points(const TreeMount& mount, const std::vector<MountPoint>& all) {
+  std::vector<MountPoint> inner;
+  if (mount.layers.lower_dirs.empty() || !mount.source_is_folder) return inner;
+  for (const MountPoint& point : all) {
+    if (!point.path.starts_with(mount.target + "/")) continue;
+    inner.push_back({"/" + mount.source + point.path.substr(mount.target.size()), point.folder});
+  }
+  return inner;
 }
 
 namespace {

@@ -18,6 +18,9 @@ struct MountPoint {
 // Where `run`'s own and the default mounts go.
 std::vector<MountPoint> needed_mount_points(const RunSpec& run);
 
+// Those of `all` that lie inside of what `mount` shows, as paths in its layers: a runtime could not make them in what is read-only.
+std::vector<MountPoint> inner_mount_points(const TreeMount& mount, const std::vector<MountPoint>& all);
+
 // A folder with those mount points, to be the lowest layer of the container's root: where the image lacks one, the container
 // finds this one, and nothing is ever made in the upper dir. Made once below `state_dir`, by content; safe between processes.
 // (It shares a file system with the layers, so that inode numbers stay small: 32-bit programs cannot stat large ones.)

@@ -231,9 +231,14 @@ Result<void> check_spec(const RunSpec& spec) {
       if (one.find('\0') != std::string::npos) return Error{Code::Invalid, "an argument or environment variable has a NUL byte in it"};
     }
   }
-  for (const Mount& mount : spec.mounts) {
-    if (!mount.target.starts_with("/") || mount.target == "/") return Error{Code::Invalid, "a mount needs an absolute target below /, not " + mount.target};
-  }
+  auto check_target = [](const std::string& target) -> Result<void> {
+    if (!target.starts_with("/") || target == "/") return Error{Code::Invalid, "a mount needs an absolute target below /, not " + target};
+    return {};
+  };
+  for (const Mount& mount : spec.mounts) TRY(check_target(mount.target));
+  for (const TreeMount& mount : spec.tree_mounts) TRY(check_target(mount.target));
+  for (const MemoryFile& file : spec.memory_files) TRY(check_target(file.target));
+  if (spec.held.size() > kMaxHeldFds) return Error{Code::Unsupported, "a program cannot hold more than " + std::to_string(kMaxHeldFds) + " locks"};
   return {};
 }
 
@@ -244,7 +249,12 @@ Result<RunResult> OciContainerRuntime::start(const OciRuntime& runtime, const st
   sandbox.runtime = runtime;
   sandbox.emulator = emulator;
   sandbox.private_dir = state_dir_ + "/private";
-  sandbox.skeleton_dir = TRY(make_skeleton(state_dir_, needed_mount_points(spec)));
+  const std::vector<MountPoint> points = needed_mount_points(spec);
+  sandbox.skeleton_dir = TRY(make_skeleton(state_dir_, points));
+  for (const TreeMount& mount : spec.tree_mounts) {
+    std::string skeleton = TRY(make_skeleton(state_dir_, inner_mount_points(mount, points)));
+    sandbox.tree_skeletons.push_back(std::move(skeleton));
+  }
   sandbox.has_terminal = spec.terminal && ::isatty(0);
   return run_sandbox(std::move(sandbox), output, stop);
 }
@@ -261,9 +271,16 @@ Result<RunResult> OciContainerRuntime::run(const RunSpec& spec, const RunOutput&
     path = real.get();
     return {};
   };
-  for (std::string& layer : complete.root.lower_dirs) TRY(absolute(layer));
-  TRY(absolute(complete.root.upper_dir));
-  TRY(absolute(complete.root.work_dir));
+  auto all_absolute = [&](RootFilesystem& root) -> Result<void> {
+    for (std::string& layer : root.lower_dirs) TRY(absolute(layer));
+    TRY(absolute(root.upper_dir));
+    return absolute(root.work_dir);
+  };
+  TRY(all_absolute(complete.root));
+  for (TreeMount& mount : complete.tree_mounts) {
+    TRY(all_absolute(mount.layers));
+    TRY(absolute(mount.folder));
+  }
   return start(runtime_, how.emulator, complete, output, stop);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,6 +24,24 @@ struct RootFilesystem {
   std::string work_dir;                 // on the same file system as upper_dir, empty
 };
 
+// What lies at `source` in a stack of layers or in a folder. It is found in the container's own mount namespace, with that tree as its
+// root: whatever symlinks lie on the way, and whoever changes them meanwhile, nothing outside is ever mounted.
+struct TreeMount {
+  RootFilesystem layers = {};     // without upper dir nothing can be written
+  std::string folder = {};        // in place of layers: a folder as it is
+  std::string source = {};        // relative; "" is the tree's root. Of layers in which something else is to be mounted, free of symlinks
+  std::string target;             // absolute
+  bool read_only = true;
+  bool source_is_folder = true;   // else it is a file, or a socket
+};
+
+// A file whose bytes are on no disk: they go to the container's process in memory, and lie on a tmpfs there.
+struct MemoryFile {
+  std::string target;
+  std::string content;
+  uint32_t mode = 0400, uid = 0, gid = 0;
+};
+
 struct RunSpec {
   RootFilesystem root;
   std::vector<std::string> arguments;
@@ -31,7 +50,12 @@ struct RunSpec {
   std::string user = {};                  // as in USER: "", "name", "1000", "name:group", "1000:1000"
   std::string hostname = "archway";
   NetworkMode network = NetworkMode::Host;
-  std::vector<Mount> mounts = {};         // besides /proc, /dev, /sys, /tmp-less defaults, resolv.conf, hosts
+  // Besides /proc, /dev, /sys, /tmp-less defaults, resolv.conf, hosts. All three kinds together are mounted in the order of their targets.
+  std::vector<Mount> mounts = {};
+  std::vector<TreeMount> tree_mounts = {};
+  std::vector<MemoryFile> memory_files = {};
+  // Descriptors (borrowed) that stay open until the last process of the container is gone, even where we are killed: those of locks.
+  std::vector<int> held = {};
   // GOARCH[/variant] of the image; where it is not what this processor runs, an emulator is needed.
   std::string architecture;
   std::string variant = {};

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -129,6 +130,71 @@ TEST_F(RuntimeTest, MountPointsThatALayerHidesLeaveNoTrace) {
   ::stat((upper() + "/etc").c_str(), &after);
   EXPECT_EQ(before.st_mtim.tv_sec, after.st_mtim.tv_sec);
   EXPECT_EQ(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+}
+
+TEST_F(RuntimeTest, TreesAreMountedAndFoundInsideThemselves) {
+  const std::string layer = *scratch_ / "layer", folder = *scratch_ / "folder";
+  ASSERT_TRUE(make_directories(layer + "/real/deep").ok());
+  ASSERT_TRUE(make_directories(folder).ok());
+  ASSERT_TRUE(write_file_atomic(layer + "/real/deep/file", "in the layer\n").ok());
+  ASSERT_EQ(::symlink("/real", (layer + "/link").c_str()), 0);
+  ASSERT_EQ(::symlink("/etc/passwd", (folder + "/out").c_str()), 0);
+  RunSpec spec = shell("cat /a/deep/file /b && ! touch /a/x && touch /c/made && ls /a && touch /a/cache/x && ls -A /");
+  TreeMount tree{.layers = {{layer}, "", ""}, .source = "real", .target = "/a"};
+  TreeMount file{.layers = {{layer}, "", ""}, .source = "link/deep/file", .target = "/b", .source_is_folder = false};
+  TreeMount plain{.folder = folder, .target = "/c", .read_only = false};
+  TreeMount inner{.folder = folder, .target = "/a/cache", .read_only = false};
+  spec.tree_mounts = {tree, file, plain, inner};
+  auto result = run(spec);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_EQ(result->exit_code, 0) << out_ << err_;
+  EXPECT_EQ(out_.substr(0, 26), "in the layer\nin the layer\n");
+  EXPECT_TRUE(path_exists(folder + "/made"));
+  EXPECT_EQ(changes(), "");
+  // A symlink that leads out leads nowhere.
+  spec = shell("true");
+  spec.tree_mounts = {TreeMount{.folder = folder, .source = "out", .target = "/a", .source_is_folder = false}};
+  result = run(spec);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, Code::NotFound);
+}
+
+TEST_F(RuntimeTest, FilesInMemoryAreOnNoDisk) {
+  RunSpec spec = shell("stat -c '%a %u' /run/secrets/x; cat /run/secrets/x; ! echo y >> /run/secrets/x");
+  spec.memory_files = {{"/run/secrets/x", "content\n", 0440, single_id_namespace() ? 0u : 7u, 0}};
+  auto result = run(spec);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_EQ(out_, single_id_namespace() ? "440 0\ncontent\n" : "440 7\ncontent\n");
+  EXPECT_EQ(changes(), "");
+}
+
+TEST_F(RuntimeTest, WhatIsHeldIsHeldUntilTheEndOnly) {
+  auto locked = [&] {
+    Fd other = std::move(*open_file(*scratch_ / "lock", O_RDWR));
+    return ::flock(other.get(), LOCK_EX | LOCK_NB) != 0;
+  };
+  Fd lock = std::move(*open_file(*scratch_ / "lock", O_RDWR | O_CREAT));
+  ASSERT_EQ(::flock(lock.get(), LOCK_EX), 0);
+  // The program does not get it.
+  const std::string folder = *scratch_ / "folder";
+  ASSERT_TRUE(make_directories(folder).ok());
+  RunSpec spec = shell("ls /proc/self/fd; echo now; until test -e /f/go; do sleep 0.01; done");
+  spec.tree_mounts = {TreeMount{.folder = folder, .target = "/f"}};
+  spec.held = {lock.get()};
+  bool while_running = false;
+  auto result = runtime_->run(spec, {[&](std::string_view text) {
+                                       out_ += text;
+                                       if (text.find("now") == std::string_view::npos) return;
+                                       lock.reset();  // as if we were gone
+                                       while_running = locked();
+                                       (void)write_file_atomic(folder + "/go", "").ok();
+                                     },
+                                     [&](std::string_view text) { err_ += text; }},
+                              {});
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_TRUE(while_running);
+  EXPECT_FALSE(locked());
+  EXPECT_EQ(out_, "0\n1\n2\n3\nnow\n");  // 3: ls reads the folder
 }
 
 TEST_F(RuntimeTest, RunsAsTheUserOfTheImage) {

@@ -63,11 +63,27 @@ TEST(SandboxSpec, ComesBackAsItWent) {
   spec.runtime = {RuntimeKind::Runc, "/usr/sbin/runc"};
   spec.emulator = PrivateEmulator{"arm64", "/q"};
   spec.private_dir = "/p";
+  TreeMount tree{.layers = {{"/l"}, "/u2", "/w2"}, .folder = "/f", .source = "s", .target = "/t", .read_only = false, .source_is_folder = false};
+  spec.run.tree_mounts = {tree};
+  spec.tree_skeletons = {"/s"};
+  spec.run.memory_files = {{"/secret", std::string("\0\xff any bytes", 12), 0440, 5, 6}};
+  spec.run.held = {77, 88};
   auto back = decode_sandbox_spec(encode_sandbox_spec(spec));
   ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(back->run.memory_files[0].content, spec.run.memory_files[0].content);
+  EXPECT_EQ(back->run.held, (std::vector<int>{kSandboxFirstHeldFd, kSandboxFirstHeldFd + 1}));
   EXPECT_EQ(encode_sandbox_spec(*back), encode_sandbox_spec(spec));
   EXPECT_FALSE(decode_sandbox_spec("{}").ok());
   EXPECT_FALSE(decode_sandbox_spec("[").ok());
+}
+
+TEST(RootMount, MountPointsInsideOfAMountAreItsOwn) {
+  TreeMount mount{.layers = {{"/l"}, "", ""}, .source = "src/real", .target = "/a"};
+  const std::vector<MountPoint> all = {{"/a"}, {"/a/b"}, {"/ab"}, {"/a/c/file", false}};
+  EXPECT_EQ(inner_mount_points(mount, all), (std::vector<MountPoint>{{"/src/real/b"}, {"/src/real/c/file", false}}));
+  mount.layers = {};
+  mount.folder = "/cache";
+  EXPECT_TRUE(inner_mount_points(mount, all).empty());  // nothing is added to a folder that stays
 }
 
 TEST(SandboxReport, ErrorsKeepTheirCode) {

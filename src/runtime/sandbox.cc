@@ -6,6 +6,7 @@
 #include "runtime/sandbox.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <linux/mount.h>
 #include <poll.h>
 #include <sched.h>
@@ -26,6 +27,7 @@
 #include "runtime/emulator.h"
 #include "runtime/oci_config.h"
 #include "runtime/root_mount.h"
+#include "runtime/tree_mount.h"
 #include "runtime/user_namespace.h"
 
 namespace archway {
@@ -157,8 +159,10 @@ Result<int> run_contained(const SandboxSpec& spec) {
     error.code = Code::Unsupported;
     return error;
   }
+  std::vector<Mount> made = TRY(mount_trees(spec, bundle.folder));
+  TRY(write_memory_files(spec.run, bundle.folder, made));
   ExtraMountPoints extra = TRY(ExtraMountPoints::make(root.get(), needed_mount_points(spec.run)));
-  OciConfigInput input{spec.run, std::move(*user), bundle.resolv_conf(), bundle.hosts()};
+  OciConfigInput input{spec.run, std::move(*user), bundle.resolv_conf(), bundle.hosts(), std::move(made)};
   input.emulated = spec.emulator.has_value();
   input.terminal = spec.has_terminal;
   input.in_user_namespace = in_user_namespace;
@@ -242,8 +246,11 @@ std::optional<int> sandbox_main(int argc, char** argv) {
     (void)write_all(2, as_bytes(kText)).ok();
     return 64;
   }
-  (void)::syscall(SYS_close_range, kSandboxReportFd + 1, ~0U, 0);
+  (void)::syscall(SYS_close_range, kSandboxFirstHeldFd + static_cast<int>(kMaxHeldFds), ~0U, 0);
+  (void)::syscall(SYS_close_range, kSandboxFirstHeldFd, ~0U, CLOSE_RANGE_CLOEXEC);
   auto spec = read_spec();
+  // What we are to hold, we and our child hold by having it open; the runtime does not get it.
+  if (spec.ok()) (void)::syscall(SYS_close_range, kSandboxFirstHeldFd + static_cast<int>(spec->run.held.size()), ~0U, 0);
   auto done = spec.ok() ? keep(*spec) : Result<void>(spec.error());
   if (!done.ok()) report(done.error());
   // Not by way of exit(): a leak checker would want to fork, which a process whose pid namespace is gone cannot.

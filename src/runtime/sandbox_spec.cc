@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "format/json.h"
 #include "runtime/sandbox.h"
 
@@ -21,6 +22,54 @@ std::vector<Mount> mounts_from_json(const Json& json) {
   return mounts;
 }
 
+Json tree_mounts_to_json(const std::vector<TreeMount>& mounts) {
+  Json all = Json::array();
+  for (const TreeMount& mount : mounts) {
+    all.push(Json::object({{"lowerDirs", Json(mount.layers.lower_dirs)},
+                           {"upperDir", mount.layers.upper_dir},
+                           {"workDir", mount.layers.work_dir},
+                           {"folder", mount.folder},
+                           {"source", mount.source},
+                           {"target", mount.target},
+                           {"readOnly", mount.read_only},
+                           {"isFolder", mount.source_is_folder}}));
+  }
+  return all;
+}
+
+std::vector<TreeMount> tree_mounts_from_json(const Json& json) {
+  std::vector<TreeMount> mounts;
+  for (const Json& one : json.items()) {
+    TreeMount mount;
+    mount.layers = {one["lowerDirs"].strings(), one["upperDir"].string(), one["workDir"].string()};
+    mount.folder = one["folder"].string();
+    mount.source = one["source"].string();
+    mount.target = one["target"].string();
+    mount.read_only = one["readOnly"].boolean();
+    mount.source_is_folder = one["isFolder"].boolean();
+    mounts.push_back(std::move(mount));
+  }
+  return mounts;
+}
+
+// Any bytes, which JSON's strings are not.
+Json memory_files_to_json(const std::vector<MemoryFile>& files) {
+  Json all = Json::array();
+  for (const MemoryFile& file : files) {
+    all.push(Json::object({{"target", file.target}, {"content", base64_encode(file.content)}, {"mode", file.mode}, {"uid", file.uid}, {"gid", file.gid}}));
+  }
+  return all;
+}
+
+std::vector<MemoryFile> memory_files_from_json(const Json& json) {
+  std::vector<MemoryFile> files;
+  auto number = [](const Json& value) { return static_cast<uint32_t>(value.integer()); };
+  for (const Json& one : json.items()) {
+    files.push_back({one["target"].string(), base64_decode(one["content"].string()).value_or(""), number(one["mode"]), number(one["uid"]), number(one["gid"])});
+  }
+  return files;
+}
+
 }  // namespace
 
 std::string encode_sandbox_spec(const SandboxSpec& spec) {
@@ -36,6 +85,10 @@ std::string encode_sandbox_spec(const SandboxSpec& spec) {
       {"hostname", run.hostname},
       {"networkNone", run.network == NetworkMode::None},
       {"mounts", mounts_to_json(run.mounts)},
+      {"treeMounts", tree_mounts_to_json(run.tree_mounts)},
+      {"treeSkeletons", Json(spec.tree_skeletons)},
+      {"memoryFiles", memory_files_to_json(run.memory_files)},
+      {"held", static_cast<int64_t>(run.held.size())},
       {"readOnlyRoot", run.read_only_root},
       {"terminal", spec.has_terminal},
       {"crun", spec.runtime.kind == RuntimeKind::Crun},
@@ -60,6 +113,13 @@ Result<SandboxSpec> decode_sandbox_spec(std::string_view text) {
   run.hostname = json["hostname"].string();
   run.network = json["networkNone"].boolean() ? NetworkMode::None : NetworkMode::Host;
   run.mounts = mounts_from_json(json["mounts"]);
+  run.tree_mounts = tree_mounts_from_json(json["treeMounts"]);
+  spec.tree_skeletons = json["treeSkeletons"].strings();
+  run.memory_files = memory_files_from_json(json["memoryFiles"]);
+  // Numbered anew by who starts the sandbox.
+  const int64_t held = json["held"].integer();
+  if (held < 0 || held > static_cast<int64_t>(kMaxHeldFds)) return Error{Code::Invalid, "internal-sandbox: more locks than can be held"};
+  for (int64_t i = 0; i < held; ++i) run.held.push_back(kSandboxFirstHeldFd + static_cast<int>(i));
   run.read_only_root = json["readOnlyRoot"].boolean();
   spec.has_terminal = json["terminal"].boolean();
   spec.runtime = {json["crun"].boolean() ? RuntimeKind::Crun : RuntimeKind::Runc, json["runtime"].string()};
@@ -67,6 +127,7 @@ Result<SandboxSpec> decode_sandbox_spec(std::string_view text) {
   spec.skeleton_dir = json["skeletonDir"].string();
   spec.parent_pid = static_cast<int>(json["parent"].integer());
   if (const Json* emulator = json.find("emulator")) spec.emulator = PrivateEmulator{(*emulator)["architecture"].string(), (*emulator)["interpreter"].string()};
+  if (spec.tree_skeletons.size() != run.tree_mounts.size()) return Error{Code::Invalid, "internal-sandbox: a mount without its skeleton"};
   if (run.root.lower_dirs.empty() || run.arguments.empty() || spec.runtime.program.empty() || spec.private_dir.empty()) {
     return Error{Code::Invalid, "internal-sandbox: incomplete description of what to run"};
   }
