@@ -33,7 +33,7 @@ dead=127.0.0.1:$(free_port)
 digests=$(objects fill "$public" "$private" ann:secret)
 api_is_up
 cron=batch/v1
-k api-versions | grep -qx batch/v1 && k api-resources --api-group batch --no-headers 2>/dev/null | grep -q '^cronjobs.* batch/v1 ' || cron=batch/v1beta1
+k get --raw /apis/batch/v1 | grep '"cronjobs"' >/dev/null || cron=batch/v1beta1 # before 1.21
 
 # The recorded cluster, and objects with every way to hold a pod.
 created() { # FILE
@@ -60,8 +60,8 @@ report() { # STATUS FLAGS...
   [ "$status" = "$wanted" ] || { echo "status $status, not $wanted: audit $*"; head -n 5 "$folder/report.err"; objects unseen <"$folder/report.json"; return 1; }
 }
 seen() { objects seen <"$folder/report.json"; }
-unseen() { objects unseen <"$folder/report.json"; }
-workloads() { k get deploy,rs,ds,sts,rc,cronjob,job,pod,podtemplates,widgets,rollouts -A -o json | objects walk; }
+unseen() { objects unseen <"$folder/report.json" 2>/dev/null; }
+workloads() { k get deploy,rs,ds,sts,rc,cronjob,job,pod,podtemplates,widgets,rollouts -A -o json 2>/dev/null | objects walk; }
 config() { # NAME USER [CLUSTER]: a kubeconfig beside the first, with another user (as YAML), perhaps another cluster
   sed -e "s|{name: admin, user: .*}\]|{name: admin, user: $2}]|" "$folder/kubeconfig" >"$folder/$1"
   [ -z "${3:-}" ] || sed -i "s|cluster: {server.*}}\]|cluster: $3}]|" "$folder/$1"
@@ -146,7 +146,7 @@ check "an exec plugin" report 1 "${quick[@]}" --kubeconfig "$folder/by-login" -n
 plugin failing 'echo "run corp-login first" >&2; exit 3'
 says "one that fails says why" 2 "run corp-login first" audit --kubeconfig "$folder/by-failing" -A
 plugin hanging "echo \$\$ >$folder/hanging; exec sleep 600"
-says "one that hangs can be stopped" 2 "" timeout --preserve-status -s INT 2 "$archway" audit --progress quiet --kubeconfig "$folder/by-hanging"
+says "one that hangs can be stopped" 2 "" timeout --foreground --preserve-status -s INT 2 "$archway" audit --progress quiet --kubeconfig "$folder/by-hanging"
 check "and is gone then" sh -c "! kill -0 $(cat "$folder/hanging") 2>/dev/null"
 
 # Things that happen in the middle.
@@ -226,5 +226,56 @@ ln -s "$archway" "$folder/bin/kubectl-archway"
 plugin_says() { PATH=$folder/bin:$PATH "$kubectl" archway audit --progress quiet "${known[@]}" --json "$@" >"$folder/plugin.json"; [ $? = 1 ]; }
 check "as a plugin" plugin_says "${quick[@]}"
 equal "it sees the same" "$(workloads)" "$(objects seen <"$folder/plugin.json")"
+alive
+
+# What fix says about manifests is taken by the server.
+fix() { "$archway" fix --progress quiet --taint arch=arm64:NoSchedule "${known[@]}" "$@"; }
+mkdir "$folder/manifests"
+objects manifests "$public" "$digests" $cron >"$folder/manifests/all.yaml"
+cp -r "$folder/manifests" "$folder/edited"
+fix "$folder/edited" >"$folder/said" 2>&1
+check "there is something to mend" test -n "$(diff "$folder/manifests/all.yaml" "$folder/edited/all.yaml")"
+k create namespace made >/dev/null
+check "a server-side dry run takes what was there" k apply --dry-run=server --validate=false -f "$folder/manifests"
+check "and what fix makes of it" k apply --dry-run=server --validate=false -f "$folder/edited"
+(cd "$folder/manifests" && fix -o kustomize all.yaml >"$folder/kustomization.yaml" 2>/dev/null)
+printf 'resources: [all.yaml]\n' >>"$folder/kustomization.yaml"
+cp "$folder/kustomization.yaml" "$folder/manifests/"
+kustomized() { "$kubectl" kustomize "$folder/manifests" >"$folder/kustomized.yaml"; }
+check "kustomize takes the patches" kustomized
+check "and the server what they make" k apply --dry-run=server --validate=false -f "$folder/kustomized.yaml"
+equal "which is what fix itself makes" "$(objects canonical <"$folder/edited/all.yaml")" "$(objects canonical <"$folder/kustomized.yaml")"
+rm "$folder/manifests/kustomization.yaml"
+k apply --validate=false -f "$folder/manifests" >/dev/null 2>&1
+commands() { # FILE [FLAG]: runs the commands that fix wrote, with that flag
+  sed "s|^kubectl \\(.*\\)\$|\"$kubectl\" --kubeconfig \"$folder/kubeconfig\" \\1 ${2:-}|" "$1" >"$folder/commands.sh"
+  sh -e "$folder/commands.sh"
+}
+(cd "$folder/manifests" && fix -o kubectl all.yaml >"$folder/patches" 2>/dev/null)
+check "the server takes the kubectl patches of manifests" commands "$folder/patches" --dry-run=server
+check "and there are some" grep -q '^kubectl .*patch' "$folder/patches"
+k delete --wait=false -f "$folder/manifests" >/dev/null 2>&1
+alive
+
+# And about the cluster itself: commands that are taken, or why there are none; afterwards there is nothing to say.
+live() { fix -n shop -n team "$@"; }
+live >"$folder/patches" 2>"$folder/left"
+check "patches of the cluster" grep -q "^kubectl -n 'team' patch 'statefulset.v1.apps' 'db'" "$folder/patches"
+equal "none of a Job or a pod that cannot change" "" "$(grep "^kubectl.*'stale'" "$folder/patches")"
+check "but how to replace it" grep -q '^# Job stale cannot be patched: a Job.s template is fixed' "$folder/patches"
+check "nor a pod" grep -q '^# Pod stale cannot be patched: of a pod only images can change' "$folder/patches"
+check "a toleration is added to a pod" grep -q "^kubectl -n 'shop' patch 'pod' 'untolerant'" "$folder/patches"
+check "the server takes them all" commands "$folder/patches" --dry-run=server
+check "it is they that change something" commands "$folder/patches"
+live >"$folder/patches" 2>"$folder/left"
+equal "and nothing of it is left" "" "$(grep -v '^#' "$folder/patches")"
+check "what is a comment can be done as well" grep -q '^# kubectl replace --force' "$folder/patches"
+sed -n 's/^# \(kubectl replace .*\|{.*\|END\)$/\1/p' "$folder/patches" >"$folder/replace"
+check "and is taken" commands "$folder/replace"
+live >"$folder/patches" 2>"$folder/left"
+equal "then nothing is left at all" "" "$(cat "$folder/patches")"
+check "audit agrees" report 1 -n shop -n team
+equal "about all that had a cure" "" "$(jq -r '.findings[] | select(.severity != "note" and .remedy.kind) | .rule + " " + .place.object' "$folder/report.json" | sort -u)"
+says "a cluster is not written to" 64 "-w is for files" fix -A -w
 alive
 finish

@@ -114,6 +114,9 @@ def own(registry, private, dead, digests, cron_version):
                 workload("ReplicaSet", "bare", "shop", team("arm")),
                 dict(tick, apiVersion=cron_version, kind="CronJob", spec={"schedule": "* * * * *", "jobTemplate": {"spec": tick["spec"]}}),
                 job,
+                workload("Job", "stale", "shop", team("ready"), "batch/v1", nodeSelector={"kubernetes.io/arch": "amd64"}),
+                {"apiVersion": "v1", "kind": "Pod", "metadata": meta("stale", "shop"), "spec": {"containers": [container(team("ready"))], "nodeSelector": {"kubernetes.io/arch": "amd64"}}},
+                {"apiVersion": "v1", "kind": "Pod", "metadata": meta("untolerant", "shop"), "spec": {"containers": [container(team("ready"))]}},
                 workload("DaemonSet", "agent", "team", team("ready"), initContainers=[container(team("x86"), "init")]),
                 workload("StatefulSet", "db", "team", "%s/team/pinned:1.0@%s" % (registry, digests["child"])),
                 workload("ReplicationController", "old", "team", team("x86"), "v1"),
@@ -140,7 +143,28 @@ def definitions():
     return [one("example.org", "Widget", ["v1alpha1", "v1beta1", "v1"]), one("example.org", "Fleet", ["v1"], "Cluster"), one("argoproj.io", "Rollout", ["v1alpha1"])]
 
 
-WANT = {"Deployment shop/web": "ready", "Deployment shop/zero": "not-ready", "ReplicaSet shop/bare": "ready", "CronJob shop/tick": "ready-after-update", "Job shop/once": "not-ready",
+def manifests(registry, digests, cron_version):
+    """Manifests, as YAML, with everything that fix mends in one: tags, digests, selectors of either kind, affinities, tolerations."""
+    team = lambda name, tag="1.0": "%s/team/%s:%s" % (registry, name, tag)
+    term = lambda *values: {"matchExpressions": [{"key": "kubernetes.io/arch", "operator": "In", "values": list(values)}]}
+    required = lambda *terms: {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": list(terms)}}}
+    zone = {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}
+    tick = workload("Job", "tick", "made", team("later"), "batch/v1", nodeSelector={"kubernetes.io/arch": "amd64"})
+    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": meta("made")},
+            workload("Deployment", "tag", "made", team("later")),
+            workload("Deployment", "digest", "made", "%s/team/pinned:1.0@%s" % (registry, digests["child"]), initContainers=[container(team("ready"), "init")]),
+            workload("Deployment", "selector", "made", team("ready"), nodeSelector={"kubernetes.io/arch": "amd64", "disk": "ssd"}),
+            workload("Deployment", "old-label", "made", team("ready"), nodeSelector={"beta.kubernetes.io/arch": "amd64"}),
+            workload("Deployment", "affinity", "made", team("ready"), affinity=required(term("amd64"))),
+            workload("Deployment", "terms", "made", team("ready"), affinity=required(term("amd64"), {"matchExpressions": term("amd64")["matchExpressions"] + zone["matchExpressions"]})),
+            workload("Deployment", "unbound", "made", team("x86")),
+            workload("Deployment", "bound-elsewhere", "made", team("x86"), affinity=required(zone, {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["own-amd64"]}]})),
+            workload("StatefulSet", "set", "made", team("later"), tolerations=[{"key": "other", "operator": "Exists"}]),
+            workload("DaemonSet", "daemon", "made", team("ready"), nodeSelector={"kubernetes.io/arch": "amd64"}),
+            dict(tick, apiVersion=cron_version, kind="CronJob", spec={"schedule": "* * * * *", "jobTemplate": {"spec": tick["spec"]}})]
+
+
+WANT = {"Deployment shop/web": "ready", "Deployment shop/zero": "not-ready", "ReplicaSet shop/bare": "ready", "CronJob shop/tick": "ready-after-update", "Job shop/once": "not-ready", "Job shop/stale": "ready", "Pod shop/stale": "ready", "Pod shop/untolerant": "ready",
         "DaemonSet team/agent": "not-ready", "StatefulSet team/db": "ready-after-repin", "ReplicationController team/old": "not-ready", "PodTemplate team/kept": "ready-after-update", "Pod team/lone": "ready",
         "Deployment team/dead": "unknown", "Deployment locked/hidden": "ready", "Deployment private/app": "ready", "Deployment private/account": "ready", "Deployment private/nobody": "unknown",
         "Deployment shop/by-default-account": "ready", "Widget shop/w": "ready", "Rollout shop/canary": "ready"}
@@ -184,9 +208,14 @@ def main(command, *words):
         for name, verdict in WANT.items():
             if (not words or name.split()[1].split("/")[0] in words) and found.get(name) != verdict:
                 print("%s is %s, not %s" % (name, found.get(name), verdict))
+    elif command == "manifests":
+        import yaml
+        print(yaml.safe_dump_all(manifests(words[0], json.loads(words[1]), words[2]), sort_keys=False, default_flow_style=False))
+    elif command == "canonical":  # of YAML: its objects, in an order of their own
+        import yaml
+        print("\n".join(sorted(json.dumps(each, sort_keys=True) for each in yaml.safe_load_all(sys.stdin) if each)))
     elif command == "unseen":
-        for each in json.load(sys.stdin)["unseen"]:
-            print("%s: %s" % (each["what"], each["why"]))
+        print("\n".join("%s: %s" % (each["what"], each["why"]) for each in json.load(sys.stdin)["unseen"]))
 
 
 main(*sys.argv[1:])

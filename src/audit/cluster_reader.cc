@@ -56,6 +56,13 @@ bool is_made_by_another(const Json& object) {
   return false;
 }
 
+// A Job that has begun can be changed less than one that waits; the rest says nothing to whoever edits.
+void keep_of_status(Json& object) {
+  Json begun = object["status"]["startTime"];
+  object.erase("status");
+  if (object["kind"].string() == "Job" && begun.is_string()) object.set("status", Json::object({{"startTime", std::move(begun)}}));
+}
+
 // What may be changed, as a document that has places.
 class ClusterText {
  public:
@@ -63,7 +70,7 @@ class ClusterText {
 
   void add(Json object, const std::string& source, size_t keychain, Collection& out) {
     if (Json* meta = object.find("metadata")) meta->erase("managedFields");
-    object.erase("status");
+    keep_of_status(object);
     text_ += "---\n";
     ++line_;
     size_t begin = text_.size();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "audit/patch_rules.h"
 #include "audit/yaml_edit.h"
 #include "base/text.h"
 #include "format/yaml.h"
@@ -84,6 +85,24 @@ std::string kubectl_type(const ChangedObject& object) {
   return version ? kind + "." + std::string(*version) + "." + std::string(group) : kind;
 }
 
+// A comment ends with its line, whatever names hold.
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+  }
+  return text;
+}
+
+// Where the API server would refuse a patch. Replacing ends the pods that run, so the command is a comment.
+std::string in_place_of_patch(const ChangedObject& object, const std::string& why) {
+  std::string out = "# " + one_line(object.kind + " " + object.name) + " cannot be patched: " + why + ".\n";
+  if (object.have["metadata"]["annotations"].has("kubernetes.io/config.mirror")) return out;
+  for (const std::string& keeper : other_keepers(object.have)) out += "# It is " + one_line(keeper) + ".\n";
+  out += "# This replaces it, and ends what runs of it:\n";
+  // JSON on one line: nothing in it can end the comment or the text that the shell reads.
+  return out + "# kubectl replace --force -f - <<'END'\n# " + to_json(as_created_anew(object.want)) + "\n# END\n";
+}
+
 bool is_object(const ChangedObject& object) { return !object.kind.empty() && !object.api_version.empty(); }
 
 Json overlay(const Json& have, const Json& want) {
@@ -144,9 +163,14 @@ std::string kubectl_patches(const std::vector<ChangedObject>& objects) {
       out += "# an object of kind " + object.kind + " without a name: change it where it is created\n";
       continue;
     }
-    if (object.kind == "Pod" || object.kind == "Job") out += "# Most of a " + object.kind + " cannot change once it is there: delete it and create the edited one.\n";
+    Json operations = json_patch(object.have, object.want);
+    if (std::string why = why_unpatchable(object, operations); !why.empty()) {
+      out += in_place_of_patch(object, why);
+      continue;
+    }
+    for (const std::string& keeper : other_keepers(object.have)) out += "# " + one_line(object.kind + " " + object.name + " is " + keeper) + "\n";
     out += "kubectl " + (object.name_space.empty() ? std::string() : "-n " + shell_quoted(object.name_space) + " ") + "patch " + shell_quoted(kubectl_type(object)) + " " +
-           shell_quoted(object.name) + " --type=json -p " + shell_quoted(to_json(json_patch(object.have, object.want))) + "\n";
+           shell_quoted(object.name) + " --type=json -p " + shell_quoted(to_json(operations)) + "\n";
   }
   return out;
 }

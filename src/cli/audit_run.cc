@@ -69,12 +69,6 @@ kube::KubeconfigRequest kubeconfig_request(const Arguments& arguments, const Con
   return request;
 }
 
-Result<audit::Collection> cluster(const Arguments& arguments, const Context& context, Progress& progress, std::string* text) {
-  auto client = TRY(audited_cluster(arguments, context));
-  audit::ClusterOptions options{.name_spaces = audited_namespaces(arguments), .progress = &progress, .stop = context.stop, .text = text};
-  return audit::collect_cluster(*client, options);
-}
-
 Result<audit::AuditOptions> options_of(const Arguments& arguments, const Context& context) {
   audit::AuditOptions options;
   std::vector<std::string> names = arguments.many("for");
@@ -119,6 +113,12 @@ Result<std::shared_ptr<kube::Client>> audited_cluster(const Arguments& arguments
   return kube::Client::connect(std::move(access));
 }
 
+Result<audit::Collection> collect_audited_cluster(const Arguments& arguments, const Context& context, Progress& progress, std::string* text) {
+  auto client = TRY(audited_cluster(arguments, context));
+  audit::ClusterOptions options{.name_spaces = audited_namespaces(arguments), .progress = &progress, .stop = context.stop, .text = text};
+  return audit::collect_cluster(*client, options);
+}
+
 // kubectl's habit is the context's namespace; an audit's is everything, unless it is told otherwise.
 std::vector<std::string> audited_namespaces(const Arguments& arguments) {
   std::vector<std::string> names;
@@ -148,7 +148,7 @@ Result<audit::Audit> run_audit(const Arguments& arguments, const Context& contex
     all.merge(audit::collect_source(input, "-", collect));
   }
   for (const std::string& reference : targets.references) audit::read_reference(reference, all);
-  if (targets.cluster) all.merge(TRY(cluster(arguments, context, *progress, cluster_text)));
+  if (targets.cluster) all.merge(TRY(collect_audited_cluster(arguments, context, *progress, cluster_text)));
   all.settle();
   audit::Audit audit = audit::judge(std::move(all), *lookup, options);
   progress.reset();  // before the result, so that the two do not mix on a terminal

@@ -23,6 +23,8 @@ Result<audit::Audit> run_audit(const Arguments& arguments, const Context& contex
 bool names_cluster(const Arguments& arguments);
 // The cluster that kubectl would talk to.
 Result<std::shared_ptr<kube::Client>> audited_cluster(const Arguments& arguments, const Context& context);
+// All that is in it, not settled; with places in `text`, where that is given.
+Result<audit::Collection> collect_audited_cluster(const Arguments& arguments, const Context& context, Progress& progress, std::string* text = nullptr);
 // What -n names: once, several times, or separated by commas. None: all namespaces.
 std::vector<std::string> audited_namespaces(const Arguments& arguments);
 

@@ -20,6 +20,7 @@
 #include "cli/audit_run.h"
 #include "cli/fix_files.h"
 #include "cli/fix_requests.h"
+#include "cli/registry_access.h"
 #include "format/json.h"
 
 namespace archway::cli {
@@ -36,8 +37,17 @@ struct Plan {
   bool write = false;
 };
 
+// What has no file can only be shown: a cluster is changed by whoever runs the commands.
+Result<void> check_cluster(const Arguments& arguments, const Plan& plan, const std::vector<std::string>& names) {
+  if (!names.empty()) return usage_error("archway fix: files and a cluster at once; fix one after the other");
+  if (arguments.has("write")) return usage_error("archway fix: -w is for files; a cluster is changed by the commands that -o kubectl prints");
+  if (plan.output == "helm-values") return usage_error("archway fix: a cluster's objects have no values; -o kubectl or -o kustomize is for those");
+  return {};
+}
+
 Result<Plan> plan_of(const Arguments& arguments) {
   Plan plan;
+  if (names_cluster(arguments)) plan.output = "kubectl";
   if (arguments.has("output")) plan.output = arguments.one_or("output", "");
   if (arguments.has("diff")) plan.output = "diff";
   if (arguments.has("json")) plan.output = "json";
@@ -45,7 +55,7 @@ Result<Plan> plan_of(const Arguments& arguments) {
     return usage_error("--output " + plan.output + ": expected diff, kustomize, kubectl, helm-values, json or summary");
   }
   // Whoever asks to see something gets to see it; files change where that is asked for as well.
-  plan.write = arguments.has("write") || plan.output == "summary";
+  plan.write = (arguments.has("write") || plan.output == "summary") && !names_cluster(arguments);
   return plan;
 }
 
@@ -67,13 +77,27 @@ struct Found {
   bool audited = false;
   std::vector<audit::Unseen> unseen;
   size_t without_remedy = 0;
+  // Of a cluster: what may be changed in it, as a text, and what its objects are pulled with.
+  std::string cluster_text;
+  std::vector<Keychain> keychains = {Keychain{}};
+  std::map<std::string, size_t, std::less<>> keychain_of;
 };
+
+bool is_cluster(std::string_view source) { return source.starts_with("cluster:"); }
+
+void keep_keychains(Found& found, audit::Collection& collection) {
+  for (const audit::ImageUse& use : collection.uses) {
+    if (use.keychain != 0) found.keychain_of.emplace(use.place.object.str(), use.keychain);
+  }
+  found.keychains = std::move(collection.keychains);
+}
 
 Result<Found> look(const Arguments& arguments, const Context& context) {
   Found found;
   if (!has_fix_requests(arguments)) {
-    audit::Audit audit = TRY(run_audit(arguments, context));
+    audit::Audit audit = TRY(run_audit(arguments, context, &found.cluster_text));
     found.audited = true;
+    keep_keychains(found, audit.collection);
     found.unseen = std::move(audit.collection.unseen);
     found.nodes = std::move(audit.collection.nodes);
     for (Finding& finding : audit.findings) {
@@ -86,6 +110,10 @@ Result<Found> look(const Arguments& arguments, const Context& context) {
   audit::Collection all;
   std::vector<std::string> paths = TRY(audited_paths(arguments));
   for (const std::string& path : paths) all.merge(audit::collect_path(path, collect));
+  if (names_cluster(arguments)) {
+    auto progress = TRY(make_progress(arguments.one_or("progress", "auto"), context));
+    all.merge(TRY(collect_audited_cluster(arguments, context, *progress, &found.cluster_text)));
+  }
   bool standard_input = std::any_of(arguments.positional().begin(), arguments.positional().end(), [](const std::string& name) { return name == "-"; });
   if (standard_input) {
     FdSource input(Fd(::dup(0)), "standard input");
@@ -96,11 +124,25 @@ Result<Found> look(const Arguments& arguments, const Context& context) {
   return found;
 }
 
-Error no_file(const std::string& source) {
-  if (source.starts_with("cluster:")) {
-    return {Code::Unsupported, "it is in a cluster, not in a file: kubectl get -o yaml ... | archway fix -o kubectl -"};
+// Texts that are no files.
+struct Texts {
+  const std::string& standard_input;
+  const std::string& cluster;
+};
+
+Result<std::string> text_of(const std::string& source, const Texts& texts) {
+  if (source == "-") return texts.standard_input;
+  if (path_exists(source)) return read_file(source, audit::kMaxTextFileBytes);
+  return Error{Code::Unsupported, "it is in no file"};
+}
+
+bool has_place(const audit::Request& request) { return request.place->begin < request.place->end; }
+
+// Objects that others made have no place in a cluster's text.
+void refuse_placeless(const std::vector<audit::Request>& requests, FileFix& fix) {
+  for (const audit::Request& request : requests) {
+    if (!has_place(request)) fix.refused.push_back({*request.place, request.finding->rule, request.finding->id, "another object made it: that one is to be changed"});
   }
-  return {Code::Unsupported, "it is in no file"};
 }
 
 // What is wanted of each file, by its name.
@@ -122,8 +164,17 @@ Wanted wanted_of(const std::vector<Finding>& findings, const FixFilter& filter) 
   return wanted;
 }
 
-FileFix fix_file(const std::string& source, const std::vector<audit::Request>& requests, const std::string& standard_input) {
-  auto text = source == "-" ? Result<std::string>(standard_input) : path_exists(source) ? read_file(source, audit::kMaxTextFileBytes) : Result<std::string>(no_file(source));
+FileFix fix_cluster(const std::string& source, const std::string& text, const std::vector<audit::Request>& requests) {
+  std::vector<audit::Request> placed;
+  std::copy_if(requests.begin(), requests.end(), std::back_inserter(placed), has_place);
+  FileFix fix = audit::fix_text(text, source, placed);
+  refuse_placeless(requests, fix);
+  return fix;
+}
+
+FileFix fix_file(const std::string& source, const std::vector<audit::Request>& requests, const Texts& texts) {
+  if (is_cluster(source)) return fix_cluster(source, texts.cluster, requests);
+  auto text = text_of(source, texts);
   if (text.ok()) return audit::fix_text(*text, source, requests);
   FileFix none;
   none.source = source;
@@ -133,12 +184,13 @@ FileFix fix_file(const std::string& source, const std::vector<audit::Request>& r
 
 // Every file that a finding is in, with the edits made in memory; in order of their names.
 std::vector<FileFix> fix_files(const Found& found, const FixFilter& filter, const std::string& standard_input, const Context& context) {
+  Texts texts{standard_input, found.cluster_text};
   Wanted wanted = wanted_of(found.findings, filter);
   std::vector<const Wanted::value_type*> files;
   for (const auto& each : wanted) files.push_back(&each);
   std::vector<FileFix> fixes(files.size());
   auto done = parallel_for(files.size(), processor_count(), [&](size_t i) -> Result<void> {
-    if (!context.stop.stop_requested()) fixes[i] = fix_file(files[i]->first, files[i]->second, standard_input);
+    if (!context.stop.stop_requested()) fixes[i] = fix_file(files[i]->first, files[i]->second, texts);
     return {};
   });
   (void)done.ok();  // the body does not fail
@@ -174,6 +226,11 @@ Result<std::vector<Finding>> next_round(const Arguments& arguments, const Contex
   audit::Collection all;
   for (audit::Collection& each : collected) all.merge(std::move(each));
   if (all.workloads.empty()) return findings;
+  all.keychains = found.keychains;
+  for (audit::ImageUse& use : all.uses) {
+    auto keychain = found.keychain_of.find(use.place.object.str());
+    if (keychain != found.keychain_of.end()) use.keychain = keychain->second;
+  }
   all.nodes = found.nodes;
   audit::Audit audit = TRY(judge_collection(arguments, context, std::move(all)));
   for (Finding& finding : audit.findings) {
@@ -213,7 +270,7 @@ Result<std::vector<FileFix>> fix_until_done(const Arguments& arguments, const Co
   return fixes;
 }
 
-std::string at_line(const audit::Place& place) { return place.source + (place.line > 0 ? ":" + std::to_string(place.line) : ""); }
+std::string at_line(const audit::Place& place) { return place.source + (place.line > 0 && !is_cluster(place.source) ? ":" + std::to_string(place.line) : ""); }
 
 // One line per reason and place.
 std::vector<std::string> applied_lines(const FileFix& fix) {
@@ -325,7 +382,9 @@ Result<int> run_fix(const Arguments& arguments, const Context& context) {
   FixFilter filter = TRY(FixFilter::parse(arguments));
   auto names = arguments.positional();
   for (const std::string& name : arguments.many("filename")) names.push_back(name);
-  if (names.empty()) return usage_error("archway fix: name the files and folders to edit");
+  bool cluster = names_cluster(arguments);
+  if (cluster) TRY(check_cluster(arguments, plan, names));
+  if (names.empty() && !cluster) return usage_error("archway fix: name the files and folders to edit, or a cluster (-A, -n, --context)");
   std::string standard_input;
   if (std::find(names.begin(), names.end(), "-") != names.end()) standard_input = TRY(keep_standard_input());
   Found found = TRY(look(arguments, context));
@@ -338,7 +397,7 @@ Result<int> run_fix(const Arguments& arguments, const Context& context) {
   if (plan.write) {
     std::vector<NewText> files;
     for (const FileFix& fix : fixes) {
-      if (fix.changed() && fix.source != "-") files.push_back({fix.source, fix.before, fix.after});
+      if (fix.changed() && fix.source != "-" && !is_cluster(fix.source)) files.push_back({fix.source, fix.before, fix.after});
     }
     TRY(replace_texts(files, processor_count(), context.stop));
   }
@@ -354,7 +413,7 @@ Command fix_command() {
   Command command;
   command.name = "fix";
   command.summary = "Edit files so that what audit found is cured";
-  command.usage = "archway fix [flags] PATH...";
+  command.usage = "archway fix [flags] [PATH...]";
   command.description =
       "Audits manifests, charts' values, compose files and Dockerfiles as `archway audit` does, and edits them in place: image tags and digests,\n"
       "old selectors, affinity, tolerations, a Dockerfile's platform arguments. Only the bytes that must change do; comments, order, quotes and\n"
@@ -365,7 +424,8 @@ Command fix_command() {
       "  archway fix -o kubectl --taint arch=arm64:NoSchedule manifests/\n"
       "  archway fix --add-toleration arch=arm64:NoSchedule --only deployment/web web.yaml\n"
       "  archway fix --arch amd64,arm64 --require web.yaml\n"
-      "  kubectl get deploy web -o yaml | archway fix -o kubectl -";
+      "  kubectl get deploy web -o yaml | archway fix -o kubectl -\n"
+      "  archway fix -n shop                       a cluster: prints kubectl patch commands";
   command.flags = {{"write", 'w', Bool, "", "edit the files in place (the default without -o)"},
                    {"diff", 0, Bool, "", "print a unified diff; the same as -o diff"},
                    {"output", 'o', One, "FORM", "print diff, kustomize, kubectl, helm-values or json"},
