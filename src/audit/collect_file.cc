@@ -102,6 +102,7 @@ bool of_interest(std::string_view text) { return may_hold_images(text) || text.f
 
 void read_values_text(std::string_view text, FileKind kind, const std::string& source, Collection& out) {
   bool may_skip = kind == FileKind::Yaml || kind == FileKind::Json;
+  const SharedText shared(source);
   for (const DocumentText& part : split_documents(text)) {
     if (may_skip && !of_interest(part.text)) continue;
     auto documents = parse_value_trees(text, arena(), {part.begin, part.line, part.text.size()});
@@ -112,7 +113,7 @@ void read_values_text(std::string_view text, FileKind kind, const std::string& s
       continue;
     }
     for (size_t i = 0; i < documents->size(); ++i) {
-      if ((*documents)[i].root) read_document(*(*documents)[i].root, kind, Where{source, part.first_document + i}, out);
+      if ((*documents)[i].root) read_document(*(*documents)[i].root, kind, Where{shared, part.first_document + i}, out);
     }
   }
 }

@@ -13,6 +13,25 @@ namespace archway::audit {
 namespace {
 
 constexpr size_t kMaxListDepth = 8;
+constexpr size_t kUsualDepth = 16;
+
+// Texts that many objects have in common ("apps/v1", "/spec/template/spec"), so that they are there once.
+class Texts {
+ public:
+  SharedText shared(std::string_view text) {
+    SharedText& slot = slots_[std::hash<std::string_view>()(text) % slots_.size()];
+    if (slot != text) slot = SharedText(text);
+    return slot;
+  }
+
+ private:
+  std::array<SharedText, 512> slots_;
+};
+
+Texts& texts() {
+  static thread_local Texts texts;
+  return texts;
+}
 
 bool any_of(std::string_view key, std::initializer_list<std::string_view> names) { return std::find(names.begin(), names.end(), key) != names.end(); }
 
@@ -38,6 +57,7 @@ class Walk {
   Walk(const Where& where, Collection& out) : where_(where), out_(out) {
     base_.source = where.source;
     base_.document = where.document;
+    path_.reserve(kUsualDepth);
   }
 
   void object(const Value& root, std::string_view list_kind, std::string_view list_version) {
@@ -79,17 +99,19 @@ class Walk {
     bool is_index = false;
   };
 
-  std::string path() const {
+  SharedText path() const {
     std::string text;
     for (const Segment& segment : path_) {
       text += '/';
       if (segment.is_index) {
         text += std::to_string(segment.index);
-        continue;
+      } else if (segment.key.find_first_of("~/") == segment.key.npos) {
+        text += segment.key;
+      } else {
+        text += replace_all(replace_all(std::string(segment.key), "~", "~0"), "/", "~1");
       }
-      for (char c : segment.key) text += c == '~' ? std::string("~0") : c == '/' ? std::string("~1") : std::string(1, c);
     }
-    return text;
+    return texts().shared(text);
   }
 
   void list(const Value& root, std::string_view kind, std::string_view version) {
@@ -106,12 +128,12 @@ class Walk {
 
   void name(const Value& root, std::string_view kind, std::string_view version) {
     const Value& meta = root["metadata"];
-    base_.kind = std::string(kind);
-    base_.api_version = std::string(version);
-    base_.name_space = std::string(meta["namespace"].scalar());
-    base_.name = std::string(meta["name"].scalar());
+    base_.kind = texts().shared(kind);
+    base_.api_version = texts().shared(version);
+    base_.name_space = texts().shared(meta["namespace"].scalar());
+    base_.name = meta["name"].scalar();
     if (base_.name.empty()) {
-      base_.name = std::string(meta["generateName"].scalar());
+      base_.name = meta["generateName"].scalar();
       if (!base_.name.empty()) base_.name += "*";
     }
     base_.object = object_name(kind, base_.name_space, base_.name);
@@ -171,13 +193,43 @@ class Walk {
     });
   }
 
+  // The members that say what a mapping is, found in one pass.
+  struct Said {
+    const Value* containers = nullptr;
+    const Value* name = nullptr;
+    const Value* repository = nullptr;
+    const Value* image = nullptr;
+    const Value* tag = nullptr;
+    const Value* digest = nullptr;
+    const Value* sha = nullptr;
+  };
+
+  static Said said_by(const Value& self) {
+    Said said;
+    bool merges = false;
+    self.each_member([&](const Value& key, const Value& member) {
+      std::string_view name = key.scalar();
+      if (name == "containers") said.containers = &member;
+      else if (name == "name") said.name = &member;
+      else if (name == "repository") said.repository = &member;
+      else if (name == "image") said.image = &member;
+      else if (name == "tag") said.tag = &member;
+      else if (name == "digest") said.digest = &member;
+      else if (name == "sha") said.sha = &member;
+      else if (name == "<<") merges = true;
+    });
+    if (!merges) return said;
+    return {self.find("containers"), self.find("name"), self.find("repository"), self.find("image"), self.find("tag"), self.find("digest"), self.find("sha")};
+  }
+
   void mapping(const Value& self, size_t depth) {
-    const Value* containers = only_values_ ? nullptr : self.find("containers");
+    const Said said = said_by(self);
+    const Value* containers = only_values_ ? nullptr : said.containers;
     std::optional<size_t> before = workload_;
     const Value* named_before = named_;
     bool pod = containers && containers->is_sequence() && looks_like_containers(*containers);
     if (pod) workload_ = workload(self);
-    parts(self);
+    parts(self, said);
     const Value* merged = nullptr;
     self.each_member([&](const Value& key, const Value& member) {
       std::string_view name = key.scalar();
@@ -411,15 +463,13 @@ class Walk {
   }
 
   // {registry, repository, tag, digest}: what Helm's and operators' values have in place of one text.
-  void parts(const Value& self) {
-    const Value* name = self.find("name");
-    named_ = name && name->is_scalar() ? name : nullptr;
-    const Value* repository = self.find("repository");
-    const Value* image = self.find("image");
-    if (!repository && image && image->is_scalar() && self.find("tag") && !self.find("containers")) repository = image;
-    const Value* tag = self.find("tag");
-    const Value* digest = self.find("digest");
-    if (!digest) digest = self.find("sha");
+  void parts(const Value& self, const Said& said) {
+    named_ = said.name && said.name->is_scalar() ? said.name : nullptr;
+    const Value* repository = said.repository;
+    const Value* image = said.image;
+    const Value* tag = said.tag;
+    if (!repository && image && image->is_scalar() && tag && !said.containers) repository = image;
+    const Value* digest = said.digest ? said.digest : said.sha;
     if (!repository || !repository->is_scalar() || (!tag && !digest && (!only_values_ || parent_image().empty()))) return;
     if (repository == image) image = nullptr;
     std::string reference = assembled(self, *repository, tag, digest);
@@ -456,7 +506,8 @@ class Walk {
 
   ImageUse& add(const Value& at, std::string image, ImageUse::Role role, Confidence confidence, std::string_view name) {
     ImageUse use;
-    use.image = std::string(trim(image));
+    std::string_view trimmed = trim(image);
+    use.image = trimmed.size() == image.size() ? std::move(image) : std::string(trimmed);
     use.place = here(at.followed());
     use.role = role;
     use.confidence = confidence;

@@ -9,7 +9,7 @@
 namespace archway::audit {
 
 struct Where {
-  std::string source;
+  SharedText source;
   size_t document = 0;
   size_t keychain = 0;
 };

@@ -1,5 +1,6 @@
 #include "audit/pod_reader.h"
 
+#include <algorithm>
 #include <array>
 
 #include "audit/finding_id.h"
@@ -119,6 +120,16 @@ class Reader {
 
 constexpr std::array<std::string_view, 3> kPlacementMembers = {"nodeSelector", "tolerations", "affinity"};
 
+// May one of them be among its members? Most often not, and then nothing needs to be said about it.
+bool may_have_placement(const Value& at) {
+  bool may = false;
+  at.each_member([&](const Value& key, const Value&) {
+    std::string_view name = key.scalar();
+    may = may || name == "<<" || std::find(kPlacementMembers.begin(), kPlacementMembers.end(), name) != kPlacementMembers.end();
+  });
+  return may;
+}
+
 void report_misplaced(const Value& at, const std::string& path, const std::string& where, const std::string& right, const Place& base, std::vector<Finding>& out) {
   for (std::string_view member : kPlacementMembers) {
     const Value* value = at.find(member);
@@ -147,7 +158,7 @@ std::string dotted(std::string_view pointer) {
 
 }  // namespace
 
-Place place_of(const Place& base, const Value& value, std::string path) {
+Place place_of(const Place& base, const Value& value, SharedText path) {
   Place place = base;
   place.line = value.line;
   place.column = value.column;
@@ -162,9 +173,10 @@ PodPlacement read_placement(const Value& spec, const Place& base, const std::str
 void find_misplaced(const Value& object, const Place& base, std::vector<Finding>& out) {
   std::optional<std::string> pod = kube::pod_template_path(object["kind"].scalar());
   if (!pod) return;
-  const std::string right = dotted(*pod + "/spec");
-  report_misplaced(object, "", "beside spec", right, base, out);
-  report_misplaced(object["metadata"], "/metadata", "in metadata", right, base, out);
+  auto report = [&](const Value& at, const std::string& path, const std::string& where) { report_misplaced(at, path, where, dotted(*pod + "/spec"), base, out); };
+  if (may_have_placement(object)) report(object, "", "beside spec");
+  const Value& metadata = object["metadata"];
+  if (may_have_placement(metadata)) report(metadata, "/metadata", "in metadata");
   // Every level above the pod's own: a Deployment's spec, and its template.
   const Value* level = &object;
   std::string path;
@@ -172,14 +184,15 @@ void find_misplaced(const Value& object, const Place& base, std::vector<Finding>
     size_t end = std::min(pod->find('/', at), pod->size());
     level = &(*level)[pod->substr(at, end - at)];
     path = pod->substr(0, end);
-    report_misplaced(*level, path, "in " + dotted(path), right, base, out);
+    if (may_have_placement(*level)) report(*level, path, "in " + dotted(path));
     at = end + 1;
   }
   const Value& spec = (*level)["spec"];
   for (std::string_view list : {"initContainers", "containers"}) {
     size_t index = 0;
     spec[list].each_item([&](const Value& container) {
-      report_misplaced(container, *pod + "/spec/" + std::string(list) + "/" + std::to_string(index++), "in a container", right, base, out);
+      size_t at = index++;
+      if (may_have_placement(container)) report(container, *pod + "/spec/" + std::string(list) + "/" + std::to_string(at), "in a container");
     });
   }
 }

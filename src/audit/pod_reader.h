@@ -8,7 +8,7 @@
 namespace archway::audit {
 
 // `template`: what other places of the same object begin with (object, names, document).
-Place place_of(const Place& base, const Value& value, std::string path);
+Place place_of(const Place& base, const Value& value, SharedText path);
 
 // nodeSelector, node affinity and tolerations of a pod's spec, with a place for everything that speaks of architectures.
 // `path` is the spec's own.

@@ -136,9 +136,21 @@ WrittenImage read_image(std::string_view text) {
   return written;
 }
 
+namespace {
+
+bool holds_mage(std::string_view name) {
+  for (size_t i = 0; i + 4 <= name.size(); ++i) {
+    if ((name[i] | 0x20) == 'm' && (name[i + 1] | 0x20) == 'a' && (name[i + 2] | 0x20) == 'g' && (name[i + 3] | 0x20) == 'e') return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 bool names_image(std::string_view name) {
   while (!name.empty() && name.front() == '-') name.remove_prefix(1);
-  if (name.size() < 5) return false;
+  // Whatever names an image has this in it, and hardly any other key.
+  if (name.size() < 5 || !holds_mage(name)) return false;
   std::string lower = to_lower(name);
   for (std::string_view ending : {"image", "imagename", "image_name", "image-name", "imageref", "imageurl", "dockerimage", "container_image", "baseimage"}) {
     if (lower.ends_with(ending)) return true;
@@ -149,6 +161,8 @@ bool names_image(std::string_view name) {
 
 std::optional<LooseImage> loose_image(std::string_view text, bool hinted) {
   std::string_view word = trim(text);
+  // What is wanted of it below cannot be there without one of these.
+  if (word.find_first_of(hinted ? ":@/" : ":@") == word.npos) return std::nullopt;
   if (word.size() < 3 || word.size() > kMaxImageBytes || looks_like_something_else(word)) return std::nullopt;
   auto parsed = Reference::parse(word);
   if (!parsed.ok()) return std::nullopt;
@@ -190,6 +204,8 @@ std::vector<LooseImage> images_in_text(std::string_view text) {
 
 namespace {
 
+bool holds(std::string_view text, std::string_view word) { return ::memmem(text.data(), text.size(), word.data(), word.size()) != nullptr; }
+
 // Letters that a tag or digest can begin with, behind a colon or at sign: what every loose image has.
 bool word_character(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
 
@@ -197,9 +213,9 @@ bool word_character(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <=
 
 bool may_hold_images(std::string_view text) {
   // "image" in any case ends in "mage"; case of the m is all that differs in names that are met (IMAGE has MAGE).
-  if (text.find("mage") != text.npos || text.find("MAGE") != text.npos) return true;
+  if (holds(text, "mage") || holds(text, "MAGE")) return true;
   // {repository, tag}: Helm values say no "image" where the parent key is another word.
-  if (text.find("repository") != text.npos || text.find("hub:") != text.npos) return true;
+  if (holds(text, "repository") || holds(text, "hub:")) return true;
   // Loose images: a slash, and behind it, in the same word, a colon or at sign and then a letter or digit.
   for (size_t slash = text.find('/'); slash != text.npos;) {
     size_t at = slash + 1;

@@ -211,8 +211,8 @@ const Value* find_member(const Value& mapping, std::string_view key, bool want_k
   for (const Value* each = self.first; each && each->next; each = each->next->next) {
     const Value& name = each->followed();
     if (name.kind != Value::Kind::Scalar) continue;
-    if (name.text == key) found = want_key ? each : each->next;
-    if (name.text == "<<" && name.style == Value::Style::Plain) merged = each->next;
+    if (name.text.size() == key.size() && name.text == key) found = want_key ? each : each->next;
+    if (name.text.size() == 2 && name.text == "<<" && name.style == Value::Style::Plain) merged = each->next;
   }
   if (found || !merged) return found;
   if (merged->is_mapping()) return find_member(*merged, key, want_key, depth + 1);
