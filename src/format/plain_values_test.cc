@@ -53,7 +53,7 @@ TEST(PlainValues, AreWhatLibyamlReads) {
 // Wrong, or not plain: never read as something that it is not.
 TEST(PlainValues, LeaveTheRestToLibyaml) {
   for (const char* text : {
-           "", "\n", "# only\n", "---\n", "a", "'a'\n", "a: b: c\n", "a: b:\n", "a: &x b\n", "a: *x\n", "a: !!str 1\n", "a: \"b\\x41\"\n", "a: \"b\\\n", "a: \"b\\", "a:\tb\n", "a: b\r\n", "a: \xc3\xbc\n", "a: \x7f\n", "a: \x1f\n",
+           "", "\n", "# only\n", "---\n", "a", "'a'\n", "a: b: c\n", "a: b:\n", "a: &x b\n", "a: *x\n", "a: !!str 1\n", "a: \"b\\x41\"\n", "a: \"b\\'\"\n", "a: \"b\\\n", "a: \"b\\", "a:\tb\n", "a: b\r\n", "a: \xc3\xbc\n", "a: \x7f\n", "a: \x1f\n",
            "\xef\xbb\xbf" "a: b\n", "a: >\n  b\n", "a: |+\n  b\n", "a: |2\n  b\n", "a: | # b\n  c\n", "a: |\n\n  b\n", "a: |\n", "a: |\nb: c\n", "a: |\n  b\n  \n  c\n", "a: |\n  b \n", "a: |\n  b\n c: d\n", "a: |\n  b\n c\n",
            "a: [b\n", "a: [b,\n", "a: [b c: d]\n", "a: [b: c]\n", "a: {b}\n", "a: {b:c}\n", "a: {b: }\n", "a: {b: ,c: d}\n", "a: [,]\n", "a: [b, ]\n", "a: {}b\n", "a: [b]]\n", "a: [b}\n", "a: [b # c\n  ]\n", "a: [b,# c\n  d]\n",
            "a: [b\n  c]\n", "a: [-]\n", "a: [- b]\n", "a: [b,\n---\n]\n", "a: [b,\n...\n]\n", "a: [b?, c]\n", "a: [*b]\n", "[a]: b\n", "{a: b}: c\n", "[a]\nb: c\n", "[a] # b\nc\n",

@@ -282,8 +282,7 @@ class PlainYamlReader {
       case 'r': made_ += '\r'; return true;
       case '\\':
       case '"':
-      case '/':
-      case '\'': made_ += c; return true;
+      case '/': made_ += c; return true;
       default: return false;
     }
   }
