@@ -314,6 +314,19 @@ else
   echo "not tried: an emulated platform (no emulator)"
 fi
 
+# --- Both runtimes show the same.
+dockerfile <<'END'
+RUN --mount=target=/context --mount=type=cache,target=/context/cache --mount=type=secret,id=variable,target=/context/secret --mount=type=tmpfs,target=/t/deep,size=1m \
+    cd /context && ls | tr '\n' ' ' && touch cache/x && ! touch new && stat -c '%a %u' secret /t/deep && df -k /t/deep | tail -1
+END
+for runtime in crun runc; do
+  command -v $runtime >/dev/null || continue
+  says "$runtime" 0 "" build --no-cache --runtime $runtime "${give[@]}"
+  grep -E '^#2 [0-9.]+ ' "$folder/said" | cut -d' ' -f3- >"$folder/$runtime"
+  equal "$runtime: nothing is left" "" "$(names)"
+done
+[ -e "$folder/crun" ] && [ -e "$folder/runc" ] && check "crun and runc show the same" diff "$folder/crun" "$folder/runc"
+
 # --- An ordinary user.
 if [ "$(id -u)" = 0 ]; then
   useradd --no-create-home --shell /bin/sh "$user"

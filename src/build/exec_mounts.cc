@@ -113,12 +113,7 @@ class ExecMounts::Adding {
     auto covered = root_.resolve(mount.target);
     auto found = covered ? root_.lookup(*covered) : std::nullopt;
     const uint32_t mode = found && found->entry->type == TarType::Directory ? found->entry->mode : 01777;
-    char octal[16];
-    std::snprintf(octal, sizeof octal, "%o", mode);
-    Mount made{"tmpfs", "tmpfs", mount.target, {"nosuid", "mode=" + std::string(octal)}};
-    if (mount.size_bytes != 0) made.options.push_back("size=" + std::to_string(mount.size_bytes));
-    if (mount.read_only) made.options.push_back("ro");
-    spec_.mounts.push_back(std::move(made));
+    spec_.tmpfs_mounts.push_back({mount.target, mode, mount.size_bytes, mount.read_only});
   }
 
   // --- secret

@@ -10,7 +10,7 @@ struct OciConfigInput {
   const RunSpec& run;
   ContainerUser user;
   std::string resolv_conf, hosts;  // files to bind over the container's
-  std::vector<Mount> made_mounts = {};  // what run.tree_mounts and run.memory_files have become
+  std::vector<Mount> made_mounts = {};  // what run.tree_mounts, tmpfs_mounts and memory_files have become
   bool terminal = false;
   bool in_user_namespace = false;  // sysfs can only be bound
   bool emulated = false;           // privately: all that runs is the emulator

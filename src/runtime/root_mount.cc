@@ -20,6 +20,7 @@ std::vector<MountPoint> needed_mount_points(const RunSpec& run) {
     points.push_back({mount.target, !bind_file});
   }
   for (const TreeMount& mount : run.tree_mounts) points.push_back({mount.target, mount.source_is_folder});
+  for (const TmpfsMount& mount : run.tmpfs_mounts) points.push_back({mount.target});
   for (const MemoryFile& file : run.memory_files) points.push_back({file.target, false});
   return points;
 }

@@ -237,6 +237,7 @@ Result<void> check_spec(const RunSpec& spec) {
   };
   for (const Mount& mount : spec.mounts) TRY(check_target(mount.target));
   for (const TreeMount& mount : spec.tree_mounts) TRY(check_target(mount.target));
+  for (const TmpfsMount& mount : spec.tmpfs_mounts) TRY(check_target(mount.target));
   for (const MemoryFile& file : spec.memory_files) TRY(check_target(file.target));
   if (spec.held.size() > kMaxHeldFds) return Error{Code::Unsupported, "a program cannot hold more than " + std::to_string(kMaxHeldFds) + " locks"};
   return {};

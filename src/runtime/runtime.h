@@ -35,6 +35,14 @@ struct TreeMount {
   bool source_is_folder = true;   // else it is a file, or a socket
 };
 
+// Memory, which goes with the container. Mounted by us: runtimes differ in the mode they give it.
+struct TmpfsMount {
+  std::string target;
+  uint32_t mode = 01777;
+  uint64_t size_bytes = 0;  // 0: half of the machine's memory
+  bool read_only = false;
+};
+
 // A file whose bytes are on no disk: they go to the container's process in memory, and lie on a tmpfs there.
 struct MemoryFile {
   std::string target;
@@ -50,9 +58,10 @@ struct RunSpec {
   std::string user = {};                  // as in USER: "", "name", "1000", "name:group", "1000:1000"
   std::string hostname = "archway";
   NetworkMode network = NetworkMode::Host;
-  // Besides /proc, /dev, /sys, /tmp-less defaults, resolv.conf, hosts. All three kinds together are mounted in the order of their targets.
+  // Besides /proc, /dev, /sys, /tmp-less defaults, resolv.conf, hosts. All kinds together are mounted in the order of their targets.
   std::vector<Mount> mounts = {};
   std::vector<TreeMount> tree_mounts = {};
+  std::vector<TmpfsMount> tmpfs_mounts = {};
   std::vector<MemoryFile> memory_files = {};
   // Descriptors (borrowed) that stay open until the last process of the container is gone, even where we are killed: those of locks.
   std::vector<int> held = {};

@@ -159,6 +159,16 @@ TEST_F(RuntimeTest, TreesAreMountedAndFoundInsideThemselves) {
   EXPECT_EQ(result.error().code, Code::NotFound);
 }
 
+TEST_F(RuntimeTest, MemoryHasItsModeAndSize) {
+  RunSpec spec = shell("stat -c '%a' /m /tmp /r; dd if=/dev/zero of=/m/x bs=64k count=20 2>/dev/null; stat -c '%s' /m/x; ! touch /r/x");
+  spec.tmpfs_mounts = {{.target = "/m", .size_bytes = 1 << 20}, {.target = "/tmp", .mode = 0711}, {.target = "/r", .read_only = true}};
+  auto result = run(spec);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_EQ(result->exit_code, 0);
+  EXPECT_EQ(out_, "1777\n711\n1777\n1048576\n");
+  EXPECT_EQ(changes(), "");
+}
+
 TEST_F(RuntimeTest, FilesInMemoryAreOnNoDisk) {
   RunSpec spec = shell("stat -c '%a %u' /run/secrets/x; cat /run/secrets/x; ! echo y >> /run/secrets/x");
   spec.memory_files = {{"/run/secrets/x", "content\n", 0440, single_id_namespace() ? 0u : 7u, 0}};

@@ -67,6 +67,7 @@ TEST(SandboxSpec, ComesBackAsItWent) {
   spec.run.tree_mounts = {tree};
   spec.tree_skeletons = {"/s"};
   spec.run.memory_files = {{"/secret", std::string("\0\xff any bytes", 12), 0440, 5, 6}};
+  spec.run.tmpfs_mounts = {{"/m", 0700, uint64_t{1} << 40, true}};
   spec.run.held = {77, 88};
   auto back = decode_sandbox_spec(encode_sandbox_spec(spec));
   ASSERT_TRUE(back.ok()) << back.error().message;

@@ -160,6 +160,7 @@ Result<int> run_contained(const SandboxSpec& spec) {
     return error;
   }
   std::vector<Mount> made = TRY(mount_trees(spec, bundle.folder));
+  TRY(mount_memory(spec.run, bundle.folder, made));
   TRY(write_memory_files(spec.run, bundle.folder, made));
   ExtraMountPoints extra = TRY(ExtraMountPoints::make(root.get(), needed_mount_points(spec.run)));
   OciConfigInput input{spec.run, std::move(*user), bundle.resolv_conf(), bundle.hosts(), std::move(made)};

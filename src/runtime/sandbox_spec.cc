@@ -52,6 +52,20 @@ std::vector<TreeMount> tree_mounts_from_json(const Json& json) {
   return mounts;
 }
 
+Json tmpfs_to_json(const std::vector<TmpfsMount>& mounts) {
+  Json all = Json::array();
+  for (const TmpfsMount& mount : mounts) all.push(Json::object({{"target", mount.target}, {"mode", mount.mode}, {"size", mount.size_bytes}, {"readOnly", mount.read_only}}));
+  return all;
+}
+
+std::vector<TmpfsMount> tmpfs_from_json(const Json& json) {
+  std::vector<TmpfsMount> mounts;
+  for (const Json& one : json.items()) {
+    mounts.push_back({one["target"].string(), static_cast<uint32_t>(one["mode"].integer()), static_cast<uint64_t>(one["size"].integer()), one["readOnly"].boolean()});
+  }
+  return mounts;
+}
+
 // Any bytes, which JSON's strings are not.
 Json memory_files_to_json(const std::vector<MemoryFile>& files) {
   Json all = Json::array();
@@ -87,6 +101,7 @@ std::string encode_sandbox_spec(const SandboxSpec& spec) {
       {"mounts", mounts_to_json(run.mounts)},
       {"treeMounts", tree_mounts_to_json(run.tree_mounts)},
       {"treeSkeletons", Json(spec.tree_skeletons)},
+      {"tmpfsMounts", tmpfs_to_json(run.tmpfs_mounts)},
       {"memoryFiles", memory_files_to_json(run.memory_files)},
       {"held", static_cast<int64_t>(run.held.size())},
       {"readOnlyRoot", run.read_only_root},
@@ -115,6 +130,7 @@ Result<SandboxSpec> decode_sandbox_spec(std::string_view text) {
   run.mounts = mounts_from_json(json["mounts"]);
   run.tree_mounts = tree_mounts_from_json(json["treeMounts"]);
   spec.tree_skeletons = json["treeSkeletons"].strings();
+  run.tmpfs_mounts = tmpfs_from_json(json["tmpfsMounts"]);
   run.memory_files = memory_files_from_json(json["memoryFiles"]);
   // Numbered anew by who starts the sandbox.
   const int64_t held = json["held"].integer();

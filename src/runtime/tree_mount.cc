@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdio>
+
 #include "base/fd.h"
 #include "runtime/root_mount.h"
 
@@ -63,6 +65,23 @@ Result<std::vector<Mount>> mount_trees(const SandboxSpec& spec, const std::strin
     mounts.push_back(std::move(made));
   }
   return mounts;
+}
+
+Result<void> mount_memory(const RunSpec& run, const std::string& bundle, std::vector<Mount>& mounts) {
+  for (size_t i = 0; i < run.tmpfs_mounts.size(); ++i) {
+    const TmpfsMount& mount = run.tmpfs_mounts[i];
+    const std::string place = bundle + "/tmpfs-" + std::to_string(i);
+    TRY(make_folder(place));
+    char options[64];
+    std::snprintf(options, sizeof options, "mode=%o", mount.mode);
+    std::string all = options;
+    if (mount.size_bytes != 0) all += ",size=" + std::to_string(mount.size_bytes);
+    if (::mount("tmpfs", place.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, all.c_str()) != 0) return errno_error("mounting memory on " + mount.target);
+    Mount made{"bind", place, mount.target, {"rbind", "nosuid"}};
+    if (mount.read_only) made.options.push_back("ro");
+    mounts.push_back(std::move(made));
+  }
+  return {};
 }
 
 Result<void> write_memory_files(const RunSpec& run, const std::string& bundle, std::vector<Mount>& mounts) {
