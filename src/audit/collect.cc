@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <memory>
 
+#include "audit/chart.h"
+#include "audit/compose_reader.h"
 #include "audit/file_kind.h"
 #include "audit/finding_id.h"
+#include "audit/gitlab_reader.h"
 #include "audit/kustomization_reader.h"
 #include "base/fd.h"
 #include "base/thread_pool.h"
@@ -18,7 +21,7 @@ namespace {
 
 // What a folder holds, by name.
 struct Found {
-  std::vector<std::string> files, kustomizations, charts;
+  std::vector<std::string> files, kustomizations, charts, projects;   // projects: compose files and GitLab's, which name others
   std::vector<Unseen> unseen;
 };
 
@@ -42,15 +45,19 @@ class Walk {
     }
     if (is_chart(path)) {
       found.charts.push_back(path);
-      // A rendered chart has its dependencies in it.
-      if (!(options_.run_helm && has_helm())) entries(path + "/charts", depth + 1);
-      return;
+      // Beside the chart there may be what has nothing to do with it: the Dockerfile, say.
+      return entries(path, depth, true);
     }
-    entries(path, depth);
+    entries(path, depth, false);
   }
 
  private:
-  void entries(const std::string& path, size_t depth) {
+  static bool is_of_chart(const std::string& name, bool folder) {
+    if (folder) return name == "templates" || name == "charts" || name == "crds" || name == "ci";
+    return name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json");
+  }
+
+  void entries(const std::string& path, size_t depth, bool chart) {
     std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), ::closedir);
     if (!dir) {
       if (errno != ENOENT) found.unseen.push_back({path, errno_error("cannot be listed").message});
@@ -69,6 +76,7 @@ class Walk {
     dir.reset();
     std::sort(names.begin(), names.end());
     for (const auto& [name, folder] : names) {
+      if (chart && is_of_chart(name, folder)) continue;
       std::string at = (path == "." ? "" : path.ends_with('/') ? path : path + "/") + name;
       if (folder) {
         this->folder(at, depth + 1);
@@ -80,12 +88,14 @@ class Walk {
 
   void file(const std::string& path) {
     FileKind kind = file_kind(path);
+    if (path.ends_with(".tgz") && is_chart_archive(path)) found.charts.push_back(path);
     if (kind == FileKind::Other || kind == FileKind::Chart) return;
     if (found.files.size() >= kMaxFiles) {
       if (found.files.size() == kMaxFiles) found.unseen.push_back({path, "more than " + std::to_string(kMaxFiles) + " files: the rest was not looked at"});
       return;
     }
-    (kind == FileKind::Kustomization ? found.kustomizations : found.files).push_back(path);
+    bool project = kind == FileKind::Compose || (kind == FileKind::Pipeline && is_gitlab_pipeline(path));
+    (kind == FileKind::Kustomization ? found.kustomizations : project ? found.projects : found.files).push_back(path);
   }
 
   const CollectOptions& options_;
@@ -110,6 +120,25 @@ void kustomizations(const Found& found, const CollectOptions& options, std::set<
   }
 }
 
+Collection collect_project(const std::string& file, std::set<std::string>& used) { return is_gitlab_pipeline(file) ? collect_gitlab(file, used) : collect_compose(file, used); }
+
+// Compose files and GitLab's pipelines, but for those that others take part of.
+void projects(const Found& found, std::set<std::string>& used, Collection& out) {
+  std::vector<Collection> parts;
+  std::set<std::string> inner;
+  for (const std::string& file : found.projects) {
+    std::set<std::string> named;
+    parts.push_back(collect_project(file, named));
+    for (const std::string& each : named) {
+      if (each != plain_path(file)) inner.insert(each);
+    }
+    used.merge(named);
+  }
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (!inner.contains(plain_path(found.projects[i])) || !parts[i].unseen.empty()) out.merge(std::move(parts[i]));
+  }
+}
+
 }  // namespace
 
 Collection collect_path(const std::string& path, const CollectOptions& options) {
@@ -120,8 +149,11 @@ Collection collect_path(const std::string& path, const CollectOptions& options) 
     return missing;
   }
   if (!S_ISDIR(info.st_mode)) {
-    if (file_kind(path) != FileKind::Kustomization) return collect_file(path, options);
+    if ((path.ends_with(".tgz") || path.ends_with(".tar.gz")) && is_chart_archive(path)) return collect_chart(path, options);
+    FileKind kind = file_kind(path);
     std::set<std::string> used;
+    if (kind == FileKind::Compose || (kind == FileKind::Pipeline && is_gitlab_pipeline(path))) return collect_project(path, used);
+    if (kind != FileKind::Kustomization) return collect_file(path, options);
     return collect_kustomization(path, options, used);
   }
   Walk walk(options);
@@ -129,7 +161,11 @@ Collection collect_path(const std::string& path, const CollectOptions& options) 
   Collection out;
   std::set<std::string> used;
   kustomizations(walk.found, options, used, out);
-  for (const std::string& chart : walk.found.charts) out.merge(collect_chart(chart, options));
+  projects(walk.found, used, out);
+  for (const std::string& chart : walk.found.charts) {
+    // What a kustomization inflates is not deployed by itself.
+    if (!used.contains(plain_path(chart + "/Chart.yaml"))) out.merge(collect_chart(chart, options));
+  }
 
   std::vector<std::string> files;
   for (std::string& file : walk.found.files) {

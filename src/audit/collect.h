@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "audit/collection.h"
+#include "audit/helm.h"
 #include "base/stream.h"
 
 // Files and folders to a Collection. A file that cannot be read is named in `unseen`; the rest is read all the same.
@@ -21,6 +22,7 @@ inline constexpr size_t kMaxFolderDepth = 64;
 struct CollectOptions {
   size_t threads = 0;          // 0: as many as there are processors
   bool run_helm = true;        // where it is installed
+  HelmOptions helm = {};       // for all charts
   std::stop_token stop = {};
 };
 
@@ -34,12 +36,10 @@ Collection collect_source(Source& from, const std::string& source, const Collect
 
 // A folder with a kustomization: its resources, with its images in place of theirs. `used` gets every file and folder that it named.
 Collection collect_kustomization(const std::string& file, const CollectOptions& options, std::set<std::string>& used);
-// A folder with a Chart.yaml.
-Collection collect_chart(const std::string& folder, const CollectOptions& options);
+// A folder with a Chart.yaml, or an archive of one. In chart.cc.
+Collection collect_chart(const std::string& path, const CollectOptions& options);
 
 // One file of a known kind, read whole. In collect_file.cc.
 Collection collect_file(const std::string& path, const CollectOptions& options);
-// Is helm to be had?
-bool has_helm();
 
 }  // namespace archway::audit

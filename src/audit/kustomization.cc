@@ -47,8 +47,25 @@ class Placer {
 
 }  // namespace
 
+namespace {
+
+kustomize::BuildOptions build_options(const CollectOptions& options) {
+  kustomize::BuildOptions build{.render = {}, .stop = options.stop};
+  if (!options.run_helm || !has_helm()) return build;
+  build.render = [stop = options.stop](const kustomize::ChartRequest& chart) {
+    HelmRequest request{.folder = chart.folder, .release = chart.release, .name_space = chart.name_space, .more_values = chart.values, .crds = chart.crds, .tests = chart.tests, .hooks = chart.hooks};
+    request.options.values_files = chart.values_files;
+    request.options.kube_version = chart.kube_version;
+    request.options.api_versions = chart.api_versions;
+    return helm_template(request, stop).context("helm template failed");
+  };
+  return build;
+}
+
+}  // namespace
+
 struct KustomizationReader::State {
-  explicit State(const CollectOptions& options) : builder({.render = {}, .stop = options.stop}) {}
+  explicit State(const CollectOptions& options) : builder(build_options(options)) {}
   kustomize::Builder builder;
 };
 

@@ -1,10 +1,32 @@
+#include <algorithm>
+
 #include "audit/pod_reader.h"
 #include "audit/readers.h"
 #include "audit/written_image.h"
+#include "base/text.h"
 
 namespace archway::audit {
 
 namespace {
+
+constexpr size_t kMaxExpressions = 8;  // in one text
+constexpr size_t kMaxMatrix = 256;  // jobs of one matrix, as GitHub has it
+
+// What "${{ matrix.a.b }}" may be in one job: members of the matrix's lists, and of what it includes.
+std::vector<std::string> matrix_values(const Value& job, std::string_view path) {
+  std::vector<std::string> found;
+  auto [name, below] = cut(path, '.');
+  auto add = [&](const Value& item) {
+    const Value& value = below ? item[*below] : item;
+    if (value.is_scalar() && !value.is_null() && found.size() < kMaxMatrix && std::find(found.begin(), found.end(), value.scalar()) == found.end()) found.emplace_back(value.scalar());
+  };
+  const Value& matrix = job["strategy"]["matrix"];
+  matrix[name].each_item(add);
+  matrix["include"].each_item([&, key = name](const Value& item) {
+    if (const Value* value = item.find(key)) add(*value);
+  });
+  return found;
+}
 
 // One walk for all systems: they differ in where jobs are, hardly in what an image is called.
 class Walk {
@@ -25,9 +47,42 @@ class Walk {
   void value(const Value& at, const std::string& path, size_t depth) {
     if (depth > kMaxDepthWalked || ++walked_ > kMaxValuesWalked) return;
     const Value& self = at.followed();
+    const Value* before = job_;
+    if (self.find("strategy") || self.find("runs-on")) job_ = &self;
     size_t index = 0;
     self.each_item([&](const Value& item) { value(item, path + "/" + std::to_string(index++), depth + 1); });
     self.each_member([&](const Value& key, const Value& member) { keyed(key.scalar(), member, path + "/" + std::string(key.scalar()), depth + 1); });
+    job_ = before;
+  }
+
+  // GitHub's expressions: what the matrix, the environment and defaults of inputs say. What they do not say stays as written.
+  std::vector<std::string> expressions(const std::string& text, size_t depth) const {
+    size_t open = text.find("${{"), close = open == text.npos ? text.npos : text.find("}}", open);
+    if (close == text.npos || depth > kMaxExpressions) return {text};
+    std::string_view name = trim(std::string_view(text).substr(open + 3, close - open - 3));
+    std::vector<std::string> values;
+    if (name.starts_with("matrix.") && job_) values = matrix_values(*job_, name.substr(7));
+    if (name.starts_with("env.")) {
+      const Value* own = job_ ? (*job_)["env"].find(name.substr(4)) : nullptr;
+      if (!own) own = root_["env"].find(name.substr(4));
+      if (own && own->is_scalar()) values = {std::string(own->scalar())};
+    }
+    if (name.starts_with("inputs.")) {
+      for (std::string_view how : {"workflow_call", "workflow_dispatch"}) {
+        const Value* given = root_["on"][how]["inputs"][name.substr(7)].find("default");
+        if (given && values.empty()) values = {std::string(given->scalar())};
+      }
+      const Value* given = root_["inputs"][name.substr(7)].find("default");
+      if (given && values.empty()) values = {std::string(given->scalar())};
+    }
+    std::vector<std::string> found;
+    if (values.empty()) values = {text.substr(open, close + 2 - open)};
+    for (const std::string& value : values) {
+      for (const std::string& rest : expressions(text.substr(close + 2), depth + 1)) {
+        if (found.size() < kMaxMatrix) found.push_back(text.substr(0, open) + value + rest);
+      }
+    }
+    return found;
   }
 
   void keyed(std::string_view key, const Value& member, const std::string& path, size_t depth) {
@@ -57,7 +112,11 @@ class Walk {
   }
 
   void image(const Value& at, const std::string& path, bool certain) {
-    std::string text = expand_variables(at.scalar(), [this](std::string_view name) { return variable(name); });
+    for (const std::string& text : expressions(std::string(at.scalar()), 0)) image(at, text, path, certain);
+  }
+
+  void image(const Value& at, const std::string& written, const std::string& path, bool certain) {
+    std::string text = expand_variables(written, [this](std::string_view name) { return variable(name); });
     if (text.empty() || at.is_null() || text == "scratch" || text == "Dockerfile" || text.ends_with("/Dockerfile")) return;
     if (text.starts_with("docker://")) text.erase(0, 9);
     ImageUse use;
@@ -75,6 +134,7 @@ class Walk {
   const Value& root_;
   const Where& where_;
   Collection& out_;
+  const Value* job_ = nullptr;
   size_t walked_ = 0;
 };
 

@@ -80,6 +80,17 @@ Result<audit::AuditOptions> options_of(const Arguments& arguments, const Context
   return options;
 }
 
+audit::HelmOptions helm_options(const Arguments& arguments) {
+  audit::HelmOptions options;
+  options.values_files = arguments.many("values");
+  for (const char* flag : {"set", "set-string", "set-json", "set-file"}) {
+    for (const std::string& value : arguments.many(flag)) options.settings.emplace_back("--" + std::string(flag), value);
+  }
+  options.kube_version = arguments.one_or("kube-version", "");
+  options.api_versions = arguments.many("api-versions");
+  return options;
+}
+
 }  // namespace
 
 std::vector<Flag> audit_flags() {
@@ -95,6 +106,13 @@ std::vector<Flag> audit_flags() {
       {"verify", 0, Bool, "", "look into the images: do they hold what they declare?"},
       {"no-updates", 0, Bool, "", "do not look for other tags"},
       {"no-helm", 0, Bool, "", "do not run helm for charts, even where it is installed"},
+      {"values", 0, Many, "FILE", "values for charts, as helm takes them with -f"},
+      {"set", 0, Many, "KEY=VALUE", "a value for charts, as in helm; so are --set-string, --set-json and --set-file"},
+      {"set-string", 0, Many, "KEY=VALUE", "a value that is a text"},
+      {"set-json", 0, Many, "KEY=JSON", "a value as JSON"},
+      {"set-file", 0, Many, "KEY=FILE", "a value that is a file's text"},
+      {"kube-version", 0, One, "VERSION", "the Kubernetes that charts are rendered for"},
+      {"api-versions", 0, Many, "GROUP/VERSION", "what that Kubernetes has besides, for charts that ask"},
       catalog_flag(),
       {"progress", 0, One, "KIND", "auto, tty, plain, rawjson or quiet"},
   };
@@ -140,7 +158,7 @@ Result<audit::Audit> run_audit(const Arguments& arguments, const Context& contex
   auto progress = TRY(make_progress(arguments.one_or("progress", "auto"), context));
   options.progress = progress.get();
 
-  audit::CollectOptions collect{.threads = 0, .run_helm = !arguments.has("no-helm"), .stop = context.stop};
+  audit::CollectOptions collect{.threads = 0, .run_helm = !arguments.has("no-helm"), .helm = helm_options(arguments), .stop = context.stop};
   audit::Collection all;
   for (const std::string& path : targets.paths) all.merge(audit::collect_path(path, collect));
   if (targets.standard_input) {
