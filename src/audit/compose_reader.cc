@@ -23,6 +23,8 @@ constexpr size_t kMaxExtends = 32;          // services that extend services tha
 constexpr size_t kMaxComposeFiles = 1000;   // that one includes, directly or through others
 constexpr size_t kMaxMergeDepth = 64;
 constexpr uint64_t kMaxEnvironmentBytes = 1 << 20;
+constexpr long kMaxVariables = 100;         // in one value of an environment file
+constexpr size_t kMaxValueBytes = 64 << 10;
 
 std::string folder_of(const std::string& file) {
   size_t slash = file.rfind('/');
@@ -237,7 +239,10 @@ void read_environment(const std::string& file, std::map<std::string, std::string
     } else if (!quoted && bare.find(" #") != bare.npos) {
       bare = trim(bare.substr(0, bare.find(" #")));
     }
-    values[std::string(trim(name))] = single ? std::string(bare) : expand_variables(bare, known);
+    // Values of values grow fast.
+    bool expands = !single && std::count(bare.begin(), bare.end(), '$') <= kMaxVariables;
+    std::string whole = expands ? expand_variables(bare, known) : std::string(bare);
+    if (whole.size() <= kMaxValueBytes) values[std::string(trim(name))] = std::move(whole);
   }
 }
 

@@ -10,6 +10,7 @@
 #include "audit/written_image.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "kustomize/object_id.h"
 #include "kustomize/trees.h"
 
 namespace archway::audit {
@@ -24,6 +25,8 @@ constexpr size_t kMaxExtends = 11;          // likewise
 constexpr size_t kMaxReferences = 10;       // likewise
 constexpr size_t kMaxMergeDepth = 64;
 constexpr size_t kMaxVariableDepth = 8;
+constexpr size_t kMaxVariables = 10'000;    // put into one text, those in values among them
+constexpr size_t kMaxVariableBytes = 4096;  // of a value that is put in
 constexpr size_t kMaxMatrix = 200;          // jobs of one matrix, as GitLab has it
 constexpr size_t kMaxGlobbed = 10'000;      // files looked at for one pattern
 
@@ -33,24 +36,24 @@ bool is_job(std::string_view name, const Value& value, bool hidden) {
   return value.is_mapping() && (name.starts_with('.') == hidden) && std::find(kReserved.begin(), kReserved.end(), name) == kReserved.end();
 }
 
-// "*" is anything but a slash, "**" anything.
-bool matches_glob(std::string_view pattern, std::string_view path) {
-  if (pattern.empty()) return path.empty();
-  if (pattern.starts_with("**")) {
-    std::string_view rest = pattern.substr(2);
-    for (size_t i = 0; i <= path.size(); ++i) {
-      if (matches_glob(rest, path.substr(i))) return true;
+// "*" is anything but a slash, "**" anything. As a regular expression, which takes no longer than the path.
+std::string glob_expression(std::string_view pattern) {
+  std::string out;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern.substr(i).starts_with("**/")) {
+      out += "(?:.*/)?";
+      i += 2;
+    } else if (pattern.substr(i).starts_with("**")) {
+      out += ".*";
+      ++i;
+    } else if (pattern[i] == '*') {
+      out += "[^/]*";
+    } else {
+      bool plain = (pattern[i] >= 'a' && pattern[i] <= 'z') || (pattern[i] >= 'A' && pattern[i] <= 'Z') || (pattern[i] >= '0' && pattern[i] <= '9') || pattern[i] == '/' || pattern[i] == '_' || pattern[i] == '-' || pattern[i] < 0;
+      out += plain ? std::string(1, pattern[i]) : std::string("\\") + pattern[i];
     }
-    return rest.starts_with('/') && matches_glob(rest.substr(1), path);
   }
-  if (pattern[0] == '*') {
-    for (size_t i = 0; i <= path.size(); ++i) {
-      if (matches_glob(pattern.substr(1), path.substr(i))) return true;
-      if (i < path.size() && path[i] == '/') return false;
-    }
-    return false;
-  }
-  return !path.empty() && pattern[0] == path[0] && matches_glob(pattern.substr(1), path.substr(1));
+  return out;
 }
 
 const Value* merged(const Value* below, const Value* above, Trees& trees, size_t depth = 0) {
@@ -157,6 +160,11 @@ class Pipeline {
     // Only below what stands before the first star.
     std::string_view fixed = name.substr(0, name.find('*'));
     fixed = fixed.substr(0, fixed.rfind('/') == fixed.npos ? 0 : fixed.rfind('/'));
+    auto pattern = kustomize::Pattern::parse(glob_expression(name));
+    if (!pattern.ok()) {
+      out_.unseen.push_back({std::string(name), pattern.error().message});
+      return {};
+    }
     const std::string from = plain_path(repository_ + "/" + std::string(fixed));
     std::error_code error;
     size_t seen = 0;
@@ -165,7 +173,7 @@ class Pipeline {
       if (at->path().filename() == ".git") at.disable_recursion_pending();
       std::string path = plain_path(at->path().string());
       std::string below = plain_path(std::filesystem::path(path).lexically_relative(repository_).string());
-      if (at->is_regular_file(error) && matches_glob(name, below)) found.push_back(std::move(path));
+      if (at->is_regular_file(error) && pattern->matches(below)) found.push_back(std::move(path));
     }
     std::sort(found.begin(), found.end());
     return found;
@@ -277,7 +285,7 @@ class Pipeline {
       if (auto at = matrix.find(name); at != matrix.end()) found = at->second;
       if (!found) found = variable_in((*job_)["variables"], name);
       if (!found && (*job_)["inherit"]["variables"].scalar() != "false") found = variable_in((*root_)["variables"], name);
-      if (!found || depth > kMaxVariableDepth) return depth > kMaxVariableDepth ? std::nullopt : found;
+      if (!found || depth > kMaxVariableDepth || ++put_in_ > kMaxVariables || found->size() > kMaxVariableBytes) return std::nullopt;
       return expand(*found, matrix, depth + 1);
     });
   }
@@ -301,6 +309,7 @@ class Pipeline {
   std::vector<std::string> expanded(std::string_view text) const {
     std::vector<std::string> found;
     auto add = [&](const Values& values) {
+      put_in_ = 0;
       std::string image = expand(text, values);
       if (std::find(found.begin(), found.end(), image) == found.end()) found.push_back(std::move(image));
     };
@@ -336,6 +345,7 @@ class Pipeline {
   std::map<std::string, std::string, std::less<>> inputs_;
   std::set<std::pair<uint32_t, std::string>> known_;
   std::vector<std::string> children_;
+  mutable size_t put_in_ = 0;
 };
 
 }  // namespace

@@ -9,7 +9,8 @@ namespace archway::audit {
 
 namespace {
 
-constexpr size_t kMaxExpressions = 8;  // in one text
+constexpr size_t kMaxExpressions = 8;          // in one text
+constexpr size_t kMaxExpressionBytes = 4096;  // of a value that is put in
 constexpr size_t kMaxMatrix = 256;  // jobs of one matrix, as GitHub has it
 
 // What "${{ matrix.a.b }}" may be in one job: members of the matrix's lists, and of what it includes.
@@ -76,9 +77,11 @@ class Walk {
       if (given && values.empty()) values = {std::string(given->scalar())};
     }
     std::vector<std::string> found;
+    std::erase_if(values, [](const std::string& value) { return value.size() > kMaxExpressionBytes; });
     if (values.empty()) values = {text.substr(open, close + 2 - open)};
+    const std::vector<std::string> behind = expressions(text.substr(close + 2), depth + 1);
     for (const std::string& value : values) {
-      for (const std::string& rest : expressions(text.substr(close + 2), depth + 1)) {
+      for (const std::string& rest : behind) {
         if (found.size() < kMaxMatrix) found.push_back(text.substr(0, open) + value + rest);
       }
     }
