@@ -89,6 +89,10 @@ class Run {
 };
 
 bool Run::read_images() {
+  if (spec()["affinity"]["nodeAffinity"][kRequired]["nodeSelectorTerms"].items().size() > kMaxTerms) {
+    warn(subject_.name + " passes unchanged: its node affinity has more than " + std::to_string(kMaxTerms) + " terms");
+    return false;
+  }
   auto images = images_to_ask(spec());
   if (!images.ok()) {
     warn(subject_.name + " passes unchanged: " + images.error().message);

@@ -17,6 +17,8 @@ namespace archway::admission {
 // A pod of more images, or with a longer name among them, is let pass as it is: nobody is asked about it. The API server knows no limit.
 inline constexpr size_t kMaxImages = 128;
 inline constexpr size_t kMaxImageNameBytes = 1024;
+// Required terms, likewise: narrowed, they could make an object too large for etcd, and the pod would be refused because of us.
+inline constexpr size_t kMaxTerms = 1000;
 
 // What a look-up gave: `truth`, or why there is none. `truth` points into something that `keep` holds.
 struct ImageAnswer {
