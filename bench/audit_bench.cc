@@ -139,7 +139,7 @@ void audit_all(const std::string& path, const std::string& images) {
   report.audit = &audit;
   size_t text = audit::text_report(report, {}).size();
   steps.done("text");
-  size_t json = to_json(audit::json_report(report), {.indent = 2}).size();
+  size_t json = audit::json_report(report).size();
   steps.done("json");
   std::printf("%zu findings, %zu and %zu bytes", audit.findings.size(), text, json);
 }

@@ -8,7 +8,8 @@
 namespace archway::audit {
 
 bool Report::is_suppressed(const std::string& id) const {
-  return std::any_of(suppressed.begin(), suppressed.end(), [&](const Suppressed& each) { return each.id == id; });
+  auto at = std::lower_bound(suppressed.begin(), suppressed.end(), id, [](const Suppressed& each, const std::string& wanted) { return each.id < wanted; });
+  return at != suppressed.end() && at->id == id;
 }
 
 size_t Counts::total() const {

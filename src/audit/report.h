@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "audit/audit.h"
-#include "format/json.h"
 #include "image/truth.h"
 
 // An Audit as people, machines and pages read it. Text from images, clusters and files is hostile: each form quotes it in its own way.
@@ -18,7 +17,7 @@ struct Suppressed {
 
 struct Report {
   const Audit* audit = nullptr;
-  std::vector<Suppressed> suppressed;          // by finding id
+  std::vector<Suppressed> suppressed;          // in order of their ids
   std::vector<std::string> remarks;            // expired ignores and the like
   std::string made_at;                         // RFC 3339; "" leaves it out
   bool is_suppressed(const std::string& id) const;
@@ -30,7 +29,7 @@ struct TextLook {
   size_t max_places = 5;                       // per finding
 };
 std::string text_report(const Report& report, const TextLook& look);
-Json json_report(const Report& report);        // docs/audit.md has the schema
+std::string json_report(const Report& report);       // docs/audit.md has the schema
 std::string sarif_report(const Report& report);      // SARIF 2.1.0
 std::string markdown_report(const Report& report);
 std::string csv_report(const Report& report);        // RFC 4180, one line per image and platform

@@ -1,5 +1,11 @@
+#include <algorithm>
+#include <string_view>
+#include <unordered_map>
+
 #include "audit/finding_id.h"
+#include "audit/ranges.h"
 #include "audit/report.h"
+#include "format/json.h"
 
 namespace archway::audit {
 
@@ -99,7 +105,9 @@ Json remedy_json(const Remedy& remedy) {
   return json;
 }
 
-Json finding_json(const Finding& finding, const Report& report) {
+using Reasons = std::unordered_map<std::string_view, std::string_view>;   // why a finding is suppressed, by its id
+
+Json finding_json(const Finding& finding, const Reasons& suppressed) {
   Json json = Json::object({{"id", finding.id}, {"rule", finding.rule}, {"severity", severity_name(finding.severity)}});
   if (!finding.image.empty()) {
     json.set("verdict", verdict_name(finding.verdict));
@@ -113,9 +121,7 @@ Json finding_json(const Finding& finding, const Report& report) {
   for (const Place& place : finding.others) others.push(place_json(place));
   if (others.size() > 0) json.set("others", std::move(others));
   if (finding.remedy.kind != Remedy::Kind::None) json.set("remedy", remedy_json(finding.remedy));
-  for (const Suppressed& each : report.suppressed) {
-    if (each.id == finding.id) json.set("suppressed", each.why);
-  }
+  if (auto at = suppressed.find(finding.id); at != suppressed.end()) json.set("suppressed", at->second);
   return json;
 }
 
@@ -144,18 +150,8 @@ Json summary_json(const Audit& audit) {
   return json;
 }
 
-}  // namespace
-
-Json json_report(const Report& report) {
-  const Audit& audit = *report.audit;
-  Json json = Json::object({{"schema", "archway-audit/1"}});
-  put(json, "madeAt", report.made_at);
-  json.set("for", platforms_json(audit.platforms));
-  json.set("summary", summary_json(audit));
-  Json images = Json::array(), workloads = Json::array(), findings = Json::array(), limits = Json::array();
-  for (const JudgedImage& image : audit.images) images.push(image_json(image, audit));
-  for (size_t i = 0; i < audit.workloads.size(); ++i) workloads.push(workload_json(audit.collection.workloads[i], audit.workloads[i], audit));
-  for (const Finding& finding : audit.findings) findings.push(finding_json(finding, report));
+Json limits_json(const Audit& audit) {
+  Json limits = Json::array();
   for (const auto& [host, limit] : audit.rate_limits) {
     Json each = Json::object({{"host", host}});
     if (limit.limit) each.set("limit", *limit.limit);
@@ -163,14 +159,80 @@ Json json_report(const Report& report) {
     each.set("windowSeconds", limit.window_seconds);
     limits.push(std::move(each));
   }
-  json.set("findings", std::move(findings));
-  json.set("images", std::move(images));
-  json.set("workloads", std::move(workloads));
-  json.set("unseen", unseen_json(audit.collection.unseen));
-  json.set("skipped", unseen_json(audit.collection.skipped));
-  json.set("rateLimits", std::move(limits));
-  if (!report.remarks.empty()) json.set("remarks", Json(report.remarks));
-  return json;
+  return limits;
+}
+
+constexpr size_t kItemsAtOnce = 500;  // that one thread writes
+
+// One object, member after member. Lists of many things are made on all processors: a report may have hundreds of megabytes.
+class Text {
+ public:
+  void member(std::string_view key, const Json& value) {
+    begin(key);
+    write(value, "\n  ", out_);
+  }
+
+  template <class Make>
+  void list(std::string_view key, size_t count, Make make) {
+    begin(key);
+    std::vector<std::string> parts((count + kItemsAtOnce - 1) / kItemsAtOnce);
+    for_ranges(count, kItemsAtOnce, [&](size_t part, size_t from, size_t to) {
+      for (size_t i = from; i < to; ++i) {
+        parts[part] += i == 0 ? "\n    " : ",\n    ";
+        write(make(i), "\n    ", parts[part]);
+      }
+    });
+    out_ += '[';
+    size_t size = out_.size();
+    for (const std::string& part : parts) size += part.size();
+    out_.reserve(size);
+    for (std::string& part : parts) {
+      out_ += part;
+      part = std::string();
+    }
+    out_ += count > 0 ? "\n  ]" : "]";
+  }
+
+  std::string end() { return std::move(out_) + "\n}\n"; }
+
+ private:
+  // Its lines are indented as it stands in the whole; no string in it has a line end that is not escaped.
+  static void write(const Json& value, std::string_view line, std::string& out) {
+    const std::string text = to_json(value, {.indent = 2});
+    for (size_t at = 0; at < text.size();) {
+      size_t end = std::min(text.find('\n', at), text.size());
+      out.append(text, at, end - at);
+      if (end < text.size()) out += line;
+      at = end + 1;
+    }
+  }
+
+  void begin(std::string_view key) {
+    out_ += out_.empty() ? "{\n  " : ",\n  ";
+    out_ += json_quote(key) + ": ";
+  }
+  std::string out_;
+};
+
+}  // namespace
+
+std::string json_report(const Report& report) {
+  const Audit& audit = *report.audit;
+  Reasons suppressed;
+  for (const Suppressed& each : report.suppressed) suppressed[each.id] = each.why;
+  Text text;
+  text.member("schema", "archway-audit/1");
+  if (!report.made_at.empty()) text.member("madeAt", report.made_at);
+  text.member("for", platforms_json(audit.platforms));
+  text.member("summary", summary_json(audit));
+  text.list("findings", audit.findings.size(), [&](size_t i) { return finding_json(audit.findings[i], suppressed); });
+  text.list("images", audit.images.size(), [&](size_t i) { return image_json(audit.images[i], audit); });
+  text.list("workloads", audit.workloads.size(), [&](size_t i) { return workload_json(audit.collection.workloads[i], audit.workloads[i], audit); });
+  text.member("unseen", unseen_json(audit.collection.unseen));
+  text.member("skipped", unseen_json(audit.collection.skipped));
+  text.member("rateLimits", limits_json(audit));
+  if (!report.remarks.empty()) text.member("remarks", Json(report.remarks));
+  return text.end();
 }
 
 }  // namespace archway::audit

@@ -129,6 +129,7 @@ void suppress(Report& report, const std::vector<std::string>& baseline, const st
     }
     if (!why.empty()) report.suppressed.push_back({finding.id, why});
   }
+  std::stable_sort(report.suppressed.begin(), report.suppressed.end(), [](const Suppressed& a, const Suppressed& b) { return a.id < b.id; });
   for (size_t i = 0; i < ignores.size(); ++i) {
     std::string name = "ignore list, line " + std::to_string(ignores[i].line) + " (" + ignores[i].reason + ")";
     if (!ignores[i].until.empty() && ignores[i].until < today) report.remarks.push_back(name + ": expired on " + ignores[i].until + (used[i] ? "; what it ignored counts again" : ""));

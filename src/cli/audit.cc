@@ -99,7 +99,7 @@ Result<void> suppress(audit::Report& report, const Arguments& arguments) {
 }
 
 std::string rendered(const audit::Report& report, const std::string& format, const audit::TextLook& look) {
-  if (format == "json") return to_json(audit::json_report(report), {.indent = 2}) + "\n";
+  if (format == "json") return audit::json_report(report);
   if (format == "sarif") return audit::sarif_report(report);
   if (format == "markdown") return audit::markdown_report(report);
   if (format == "csv") return audit::csv_report(report);
