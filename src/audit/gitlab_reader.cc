@@ -96,7 +96,7 @@ class Pipeline {
     if (!root_) return;
     bool any = jobs(false);
     if (!any) jobs(true);  // templates that others extend
-    if (!any) other_defaults();
+    defaults();
     std::vector<std::string> children;
     children.swap(children_);
     for (const std::string& child : children) {
@@ -234,8 +234,8 @@ class Pipeline {
     for (const Value* item : Trees::items(child)) follow(*item);
   }
 
-  // A file of defaults only.
-  void other_defaults() {
+  // Also those that no job takes today: the next one will.
+  void defaults() {
     static const Value none;
     job_ = &none;
     for (std::string_view name : {"image", "services"}) {
