@@ -162,22 +162,22 @@ Collection collect_path(const std::string& path, const CollectOptions& options) 
   std::set<std::string> used;
   kustomizations(walk.found, options, used, out);
   projects(walk.found, used, out);
-  for (const std::string& chart : walk.found.charts) {
-    // What a kustomization inflates is not deployed by itself.
-    if (!used.contains(plain_path(chart + "/Chart.yaml"))) out.merge(collect_chart(chart, options));
-  }
+  // What a kustomization inflates is not deployed by itself.
+  std::erase_if(walk.found.charts, [&](const std::string& chart) { return used.contains(plain_path(chart + "/Chart.yaml")); });
 
   std::vector<std::string> files;
   for (std::string& file : walk.found.files) {
     if (used.empty() || !used.contains(plain_path(file))) files.push_back(std::move(file));
   }
-  std::vector<Collection> parts(files.size());
+  // Charts come first in the result, and begin first: helm takes its time.
+  size_t charts = walk.found.charts.size();
+  std::vector<Collection> parts(charts + files.size());
   size_t threads = options.threads == 0 ? processor_count() : options.threads;
   CollectOptions one = options;
   one.threads = 1;
-  auto read = parallel_for(files.size(), threads, [&](size_t i) -> Result<void> {
+  auto read = parallel_for(parts.size(), threads, [&](size_t i) -> Result<void> {
     if (options.stop.stop_requested()) return Error{Code::Cancelled, "stopped"};
-    parts[i] = collect_file(files[i], one);
+    parts[i] = i < charts ? collect_chart(walk.found.charts[i], one) : collect_file(files[i - charts], one);
     return {};
   });
   if (!read.ok()) out.unseen.push_back({path, "stopped before everything was read"});
