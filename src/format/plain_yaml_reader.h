@@ -266,7 +266,7 @@ class PlainYamlReader {
       if (*end == quote && !escape) break;
       if (!escape) continue;
       made_.append(from, end);
-      if (++end == end_ || !unescape(*end)) return false;
+      if (++end == end_ || !unescape(quote, *end)) return false;
       from = end + 1;
       out.kept = false;
     }
@@ -275,7 +275,11 @@ class PlainYamlReader {
     return true;
   }
 
-  bool unescape(char c) {
+  bool unescape(char quote, char c) {
+    if (quote == '\'') {
+      made_ += quote;
+      return true;
+    }
     switch (c) {
       case 'n': made_ += '\n'; return true;
       case 't': made_ += '\t'; return true;
