@@ -283,14 +283,14 @@ class Project {
   }
 
  private:
-  // COMPOSE_FILE says which files are one project, if the file at hand is one of them.
+  // COMPOSE_FILE says which files are one project, and the first of them stands for it.
   void named_files(const std::string& list, std::vector<std::string>& paths) {
     auto separator = values_.find("COMPOSE_PATH_SEPARATOR");
     std::vector<std::string> named;
     for (const std::string& name : split(list, separator != values_.end() && separator->second.size() == 1 ? separator->second[0] : ':')) {
       if (!name.empty()) named.push_back(in_folder(folder_of(paths[0]), name));
     }
-    if (std::find(named.begin(), named.end(), paths[0]) != named.end()) paths = std::move(named);
+    if (!named.empty() && named[0] == paths[0]) paths = std::move(named);
   }
 
   const Value* load(const std::string& file) {
