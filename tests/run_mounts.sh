@@ -272,7 +272,7 @@ dockerfile <<'END'
 RUN --mount=type=secret,id=x,env=X true
 END
 printf 'binary \377 %s' "$secret" >"$folder/binary"
-says "a secret that is no text, as a variable" 2 "" build --secret "id=x,src=$folder/binary"
+says "a secret that is no text, as a variable" 2 "secret x is not text (UTF-8) and cannot be the variable X" build --secret "id=x,src=$folder/binary"
 check "is not shown" bash -c "! grep -qF '$secret' '$folder/said'"
 
 # --- ssh

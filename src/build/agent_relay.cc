@@ -62,9 +62,9 @@ Result<Fd> listen_at(const std::string& path, uint32_t mode, uint32_t uid, uint3
   return fd;
 }
 
-// Waits for bytes, or for the end: false where it has come.
-bool readable(int fd, int stop) {
-  std::array<pollfd, 2> polled = {pollfd{fd, POLLIN, 0}, pollfd{stop, POLLIN, 0}};
+// Waits until there are bytes, or room for some, or for the end: false where it has come.
+bool ready(int fd, short events, int stop) {
+  std::array<pollfd, 2> polled = {pollfd{fd, events, 0}, pollfd{stop, POLLIN, 0}};
   while (::poll(polled.data(), polled.size(), -1) < 0) {
     if (errno != EINTR) return false;
   }
@@ -73,7 +73,7 @@ bool readable(int fd, int stop) {
 
 bool read_exactly(int fd, int stop, uint8_t* into, size_t count) {
   while (count > 0) {
-    if (!readable(fd, stop)) return false;
+    if (!ready(fd, POLLIN, stop)) return false;
     const ssize_t n = ::read(fd, into, count);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return false;
@@ -94,11 +94,12 @@ std::vector<uint8_t> read_message(int fd, int stop) {
   return message;
 }
 
-bool send_message(int fd, const std::vector<uint8_t>& message) {
+bool send_message(int fd, int stop, const std::vector<uint8_t>& message) {
   size_t sent = 0;
   while (sent < message.size()) {
-    const ssize_t n = ::send(fd, message.data() + sent, message.size() - sent, MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
+    if (!ready(fd, POLLOUT, stop)) return false;
+    const ssize_t n = ::send(fd, message.data() + sent, message.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n <= 0) return false;
     sent += static_cast<size_t>(n);
   }
@@ -115,12 +116,12 @@ void relay(int client, const std::string& agent, int stop) {
     if (question.empty()) return;
     const uint8_t kind = question[kHeaderBytes];
     if (kind != kRequestIdentities && kind != kSignRequest) {
-      if (!send_message(client, refusal)) return;
+      if (!send_message(client, stop, refusal)) return;
       continue;
     }
-    if (!send_message(connection->get(), question)) return;
+    if (!send_message(connection->get(), stop, question)) return;
     const std::vector<uint8_t> answer = read_message(connection->get(), stop);
-    if (answer.empty() || !send_message(client, answer)) return;
+    if (answer.empty() || !send_message(client, stop, answer)) return;
   }
 }
 
@@ -138,7 +139,7 @@ struct AgentRelay::State {
   std::jthread accepting;
 
   void accept_all() {
-    while (readable(listening.get(), stop.get())) {
+    while (ready(listening.get(), POLLIN, stop.get())) {
       connections.remove_if([](const Connection& one) { return one.done.load(); });
       Fd client(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
       if (!client || connections.size() >= kMaxAgentConnections) continue;

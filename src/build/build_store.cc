@@ -97,7 +97,7 @@ Result<void> BuildStore::remove_small_blobs() {
   for (const char* folder : {"/blobs", "/contexts", "/layers"}) {
     TRY(remove_tree(root_ + folder));
   }
-  return {};
+  return mounts->remove_empty();
 }
 
 }  // namespace archway::build

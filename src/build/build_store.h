@@ -17,7 +17,7 @@ namespace archway::build {
 //     blobs/ tmp/      compressed layers, manifests, configurations (an OCI layout's blobs)
 //     layers/          unpacked layers and their indexes
 //     results.sqlite   which key gave which layer
-//     contexts/        what is known of files in build contexts
+//     contexts/        what is known of files in build contexts, and below urls/ of what ADD has fetched
 //     mounts/          cache mounts, and copies of contexts that were mounted
 //     lock             held shared by builds, alone by prune
 // Everything in it can be made again.

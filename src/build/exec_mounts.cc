@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "build/config_steps.h"
 #include "build/lower_dirs.h"
+#include "dockerfile/unicode.h"
 #include "snapshot/beneath.h"
 #include "snapshot/path_walk.h"
 
@@ -22,6 +23,15 @@ using dockerfile::MountType;
 namespace {
 
 Error missing(const std::string& source) { return Error{Code::NotFound, "\"/" + source + "\": not found"}; }
+
+bool is_text(std::string_view bytes) {
+  for (size_t at = 0; at < bytes.size();) {
+    const dockerfile::Rune rune = dockerfile::rune_at(bytes, at);
+    if (rune.value == 0 || (rune.value == dockerfile::kReplacement && rune.width == 1)) return false;
+    at += rune.width;
+  }
+  return true;
+}
 
 // Read-only is what it is mounted as: nothing that a container is shown is ever changed.
 Result<void> add_layers(TreeMount& mount, std::vector<std::string> bottom_first, const std::string& scratch) {
@@ -125,8 +135,8 @@ class ExecMounts::Adding {
       return Error{Code::NotFound, "secret " + mount.id + ": not found", "give it with --secret id=" + mount.id + ",src=FILE or --secret id=" + mount.id + ",env=VARIABLE"};
     }
     if (!mount.env.empty()) {
-      // What is not text cannot go where text goes, and nothing of it may be in a message.
-      if (content->find('\0') != std::string::npos) return Error{Code::Invalid, "secret " + mount.id + " has a NUL byte in it and cannot be the variable " + mount.env};
+      // Nothing of it may be in a message: said here rather than by who meets it later.
+      if (!is_text(*content)) return Error{Code::Invalid, "secret " + mount.id + " is not text (UTF-8) and cannot be the variable " + mount.env, "mount it as a file: target=/run/secrets/" + mount.id};
       set_variable(spec_.environment, mount.env, *content);
     }
     if (!mount.target.empty()) spec_.memory_files.push_back({mount.target, std::move(*content), mount.mode, mount.uid, mount.gid});

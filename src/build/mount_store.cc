@@ -255,4 +255,11 @@ Result<bool> MountStore::remove(const Entry& entry) {
   return true;
 }
 
+Result<void> MountStore::remove_empty() {
+  for (const std::string& name : names_in(root_)) {
+    if (copies_in(root_ + "/" + name).empty()) TRY(remove_tree(root_ + "/" + name));
+  }
+  return {};
+}
+
 }  // namespace archway::build

@@ -65,6 +65,8 @@ class MountStore {
   Result<std::vector<Entry>> entries();
   // False where it is in use. Only while nobody else has the store open: see BuildStore::prune.
   Result<bool> remove(const Entry& entry);
+  // What is known of folders of which there is no copy. In the same circumstances.
+  Result<void> remove_empty();
 
   static constexpr size_t kMaxCopies = 1000;
 

@@ -96,6 +96,10 @@ TEST_F(MountStoreTest, AFillThatFailsLeavesNothing) {
   EXPECT_FALSE(store_->mounts->take_cache(failing, {}).ok());
   EXPECT_TRUE(store_->mounts->entries()->empty());
   EXPECT_EQ(text(*take("a", CacheSharing::Shared), "half"), "(absent)");
+  failing.name = "b";
+  EXPECT_FALSE(store_->mounts->take_cache(failing, {}).ok());
+  ASSERT_TRUE(store_->prune(0, BuildStore::Wait::Yes).ok());
+  EXPECT_FALSE(path_exists(dir_ / "mounts/b"));
 }
 
 TEST_F(MountStoreTest, AFolderIsBroughtFromVersionToVersion) {

@@ -93,16 +93,22 @@ Result<pid_t> spawn(const Streams& streams, bool terminal) {
 }
 
 // Above the numbers that spawn() gives away, so that no dup2 overwrites one that is still to come.
-constexpr int kFirstFreeFd = kSandboxFirstHeldFd + static_cast<int>(kMaxHeldFds);
-Result<Fd> high(int fd) {
-  int moved = ::fcntl(fd, F_DUPFD_CLOEXEC, kFirstFreeFd);
-  if (moved < 0) return errno_error("duplicating a file descriptor");
-  return Fd(moved);
-}
-Result<Fd> high(Fd fd) {
-  if (!fd) return Fd();
-  return high(fd.get());
-}
+class HighFds {
+ public:
+  explicit HighFds(size_t held) : lowest_(kSandboxFirstHeldFd + static_cast<int>(held)) {}
+  Result<Fd> copy_of(int fd) const {
+    int moved = ::fcntl(fd, F_DUPFD_CLOEXEC, lowest_);
+    if (moved < 0) return errno_error("duplicating a file descriptor");
+    return Fd(moved);
+  }
+  Result<Fd> operator()(Fd fd) const {
+    if (!fd) return Fd();
+    return copy_of(fd.get());
+  }
+
+ private:
+  int lowest_;
+};
 
 // Reads what there is; closes at the end.
 void drain(Fd& fd, const std::function<void(std::string_view)>& take) {
@@ -139,6 +145,7 @@ std::string pass_on(Fd out, Fd err, Fd report, const RunOutput& output, int stop
 Result<RunResult> run_sandbox(SandboxSpec spec, const RunOutput& output, std::stop_token stop) {
   if (stop.stop_requested()) return Error{Code::Cancelled, "cancelled"};
   spec.parent_pid = ::getpid();
+  const HighFds high(spec.run.held.size());
   Pipe out, err;
   Pipe report = TRY(make_pipe());
   Streams given;
@@ -152,7 +159,7 @@ Result<RunResult> run_sandbox(SandboxSpec spec, const RunOutput& output, std::st
   }
   if (!spec.run.terminal) given.input = TRY(high(TRY(open_file("/dev/null", O_RDONLY))));
   for (int held : spec.run.held) {
-    Fd moved = TRY(high(held));
+    Fd moved = TRY(high.copy_of(held));
     given.held.push_back(std::move(moved));
   }
   Fd stop_event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
