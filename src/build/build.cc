@@ -149,7 +149,9 @@ class Builder {
       built_something_ = true;
       return runtime_.get();
     };
-    Workshop shop{*store_->layers, store_->blobs, *store_->results, *store_->mounts, request_.confidences, contexts_, make_runtime, progress_};
+    TempDir fetched = TRY(store_->layers->scratch());
+    RemoteFiles remotes({.client = request_.http, .notes_folder = store_->root() + "/contexts/urls", .scratch_folder = fetched.path()});
+    Workshop shop{*store_->layers, store_->blobs, *store_->results, *store_->mounts, request_.confidences, remotes, contexts_, make_runtime, progress_};
     Solver solver(graph_, shop, {.jobs = kJobs, .compress_threads = processor_count(), .epoch = request_.epoch, .place = place});
     std::vector<NodeId> roots;
     for (const TargetImage& target : targets) roots.push_back(target.root);

@@ -12,6 +12,7 @@
 #include "build/image_export.h"
 #include "build/output.h"
 #include "build/secrets.h"
+#include "net/http_client.h"
 #include "registry/client.h"
 #include "runtime/runtime.h"
 
@@ -39,6 +40,7 @@ struct BuildRequest {
   uint64_t cache_bytes = kDefaultCacheBytes;            // what the cache may keep
   RuntimeOptions runtime = {};
   std::shared_ptr<RegistryClient> registry;
+  std::shared_ptr<HttpClient> http = {};                // ADD of URLs
   std::function<void(const std::string&)> warn = {};
   Sink* standard_output = nullptr;                      // for dest=-
 };

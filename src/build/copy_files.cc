@@ -269,6 +269,18 @@ Result<void> CopyFiles::put_inline(LayerWriter& layer, const CopyOp::Inline& fil
   return layer.put_bytes(target, entry, file.data);
 }
 
+Result<void> CopyFiles::put_remote(LayerWriter& layer, const CopyOp::Remote& remote, const std::optional<Owner>& owner) {
+  if (!remotes_) return Error{Code::Internal, "nobody to fetch " + remote.url};
+  const RemoteFile file = TRY(remotes_->look(remote, *task_, stop_));
+  std::string target = TRY(prepare_target(layer, remote.name, false, owner));
+  // Nobody's but root's, as BuildKit has it: who may read it, the Dockerfile says.
+  TreeEntry entry{.type = TarType::Regular, .mode = apply_chmod(op_.chmod, 0600, false)};
+  entry.size = file.size;
+  entry.mtime = file.mtime;
+  if (owner) entry.uid = owner->uid, entry.gid = owner->gid;
+  return layer.put_file(target, entry, [this, remote] { return remotes_->open(remote, *task_, stop_); }, OntoOther::Refuse, "sha256:" + file.sha256);
+}
+
 // Where an archive's member goes. As docker unpacks with the destination as its root, symlinks on the way, the archive's own or the image's,
 // are followed inside that folder.
 static Result<std::string> place_in(const LayerWriter& layer, const std::string& folder, const std::string& path) {
@@ -326,6 +338,7 @@ Result<void> CopyFiles::put_source(LayerWriter& layer, const std::string& source
 
 Result<void> CopyFiles::put(LayerWriter& layer, const std::optional<Owner>& owner, const std::string& scratch_dir) {
   for (const std::string& source : op_.sources) TRY(put_source(layer, source, owner, scratch_dir));
+  for (const CopyOp::Remote& remote : op_.remotes) TRY(put_remote(layer, remote, owner));
   for (const CopyOp::Inline& file : op_.inline_files) TRY(put_inline(layer, file, owner));
   return {};
 }

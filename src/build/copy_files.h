@@ -9,6 +9,7 @@
 
 #include "build/file_source.h"
 #include "build/graph.h"
+#include "build/remote_files.h"
 #include "dockerfile/ignore.h"
 #include "snapshot/layer_writer.h"
 
@@ -25,6 +26,8 @@ class CopyFiles {
   // A digest over all that the operation takes: names, metadata and bytes of the files, but no times, so that a fresh
   // checkout hits the cache. NotFound where a source without wildcards is not there.
   Result<std::string> selection_digest();
+  // What ADD of URLs takes them from, and who is told of it; borrowed. Without, there must be no URL.
+  void fetch_with(RemoteFiles* remotes, ProgressTask* task) { remotes_ = remotes, task_ = task; }
   // Puts everything into the layer. `scratch_dir` is for archives that must be unpacked first.
   Result<void> put(LayerWriter& layer, const std::optional<Owner>& owner, const std::string& scratch_dir);
 
@@ -45,6 +48,7 @@ class CopyFiles {
   Result<void> put_source(LayerWriter& layer, const std::string& source, const std::optional<Owner>& owner, const std::string& scratch_dir);
   Result<void> put_match(LayerWriter& layer, const Match& match, const Filters& filters, const std::optional<Owner>& owner);
   Result<void> put_inline(LayerWriter& layer, const CopyOp::Inline& file, const std::optional<Owner>& owner);
+  Result<void> put_remote(LayerWriter& layer, const CopyOp::Remote& remote, const std::optional<Owner>& owner);
   Result<bool> put_archive(LayerWriter& layer, const Match& match, const std::optional<Owner>& owner, const std::string& scratch_dir);
   TreeEntry parent_like(const std::optional<Owner>& owner) const;
   Result<std::string> prepare_target(LayerWriter& layer, const std::string& name, bool folder, const std::optional<Owner>& owner);
@@ -53,6 +57,8 @@ class CopyFiles {
   FileSource* source_;
   Time now_;
   std::stop_token stop_;
+  RemoteFiles* remotes_ = nullptr;
+  ProgressTask* task_ = nullptr;
 };
 
 // The owner that --chown (or USER, for WORKDIR) names, by the /etc/passwd and /etc/group that `read` gives ("" where absent; it bounds their size). As BuildKit does: an

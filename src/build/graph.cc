@@ -43,6 +43,7 @@ struct Describe {
     for (const CopyOp::Inline& file : op.inline_files) key.add(file.name).add(file.data);
     key.add(op.destination).add(op.chown).add(op.chmod).add(op.excludes);
     key.add_number(op.parents).add_number(op.link).add_number(op.unpack);
+    for (const CopyOp::Remote& remote : op.remotes) key.add("remote").add(remote.url).add(remote.name).add(remote.checksum);
   }
   void operator()(const WorkdirOp& op) { key.add("workdir").add(op.path).add(op.user); }
   void operator()(const ExecOp& op) {

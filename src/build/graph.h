@@ -52,8 +52,13 @@ struct LocalOp { std::string name; };
 
 struct CopyOp {
   struct Inline { std::string name; std::string data; };
+  struct Remote {
+    std::string url, name;            // http or https; what the file will be called
+    std::string checksum;             // "sha256:...", or ""
+  };
   std::vector<std::string> sources;   // normalised, with wildcards; relative to the source's root
   std::vector<Inline> inline_files;
+  std::vector<Remote> remotes;        // ADD of URLs; copied after the sources
   std::string destination;            // a trailing slash, or "/." , means "into this folder"
   std::string chown, chmod;
   std::vector<std::string> excludes;

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "build/config_steps.h"
 #include "build/lower_mounts.h"
+#include "build/remote_files.h"
 #include "dockerfile/expand.h"
 #include "dockerfile/ignore.h"
 
@@ -547,7 +548,6 @@ class Lowering {
   }
 
   Result<void> apply(StageState& stage, const Copy& copy, const Instruction& instruction, size_t index, StageProgress& progress) {
-    if (!copy.checksum.empty()) return not_yet("ADD --checksum");
     if (copy.keep_git_dir) return not_yet("ADD --keep-git-dir");
     CopyOp op;
     std::string shown = copy.add ? "ADD" : "COPY";
@@ -563,13 +563,17 @@ class Lowering {
     TRY(check_chmod(op.chmod));
     for (const std::string& text : copy.sources) {
       std::string source = TRY(expand(stage, text));
-      if (is_remote(source)) {
-        if (!copy.add) return Error{Code::Invalid, "source can't be a URL for COPY: " + source};
-        return not_yet("ADD of a URL");
-      }
       shown += " " + source;
-      op.sources.push_back(source);
+      if (!is_remote(source)) {
+        op.sources.push_back(source);
+        continue;
+      }
+      if (!copy.add) return Error{Code::Invalid, "source can't be a URL for COPY: " + source};
+      if (is_git(source)) return not_yet("ADD of a git repository");
+      if (copy.unpack.value_or(false)) return not_yet("ADD --unpack of a URL");
+      op.remotes.push_back({source, remote_file_name(source), ""});
     }
+    TRY(set_checksum(stage, copy, op));
     for (const auto& [name, heredoc] : copy.inline_files) {
       std::string data = heredoc.chomp ? strip_leading_tabs(heredoc.content) : heredoc.content;
       if (heredoc.expand) data = TRY(expand_keeping_quotes(stage, data));
@@ -594,6 +598,23 @@ class Lowering {
   static bool is_remote(std::string_view source) {
     return source.starts_with("http://") || source.starts_with("https://") || source.starts_with("git://") || source.starts_with("git@") ||
            source.starts_with("ssh://");
+  }
+
+  static bool is_git(std::string_view source) {
+    const std::string_view path = source.substr(0, source.find_first_of("#?"));
+    return !(source.starts_with("http://") || source.starts_with("https://")) || path.ends_with(".git");
+  }
+
+  Result<void> set_checksum(const StageState& stage, const Copy& copy, CopyOp& op) const {
+    const std::string checksum = TRY(expand(stage, copy.checksum));
+    if (checksum.empty()) return {};
+    if (!copy.add) return Error{Code::Invalid, "checksum can't be specified for COPY"};
+    if (copy.sources.size() != 1) return Error{Code::Invalid, "checksum can't be specified for multiple sources"};
+    if (op.remotes.empty()) return Error{Code::Invalid, "checksum requires HTTP(S) or Git sources"};
+    Digest digest = TRY(Digest::parse(checksum).context("--checksum"));
+    if (digest.algorithm() != HashAlgorithm::Sha256) return not_yet("ADD --checksum=" + std::string(digest.algorithm_name()) + ":...");
+    op.remotes[0].checksum = digest.str();
+    return {};
   }
 
   Result<NodeId> copy_source(const Copy& copy, size_t index) {

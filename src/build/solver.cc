@@ -153,7 +153,7 @@ struct Solver::Run {
 
   Result<State> evaluate_step(const Node& node, NodeId id, ProgressTask& task, bool& cached) {
     State parent = state_of(*node.parent);
-    std::string key = TRY(key_of(node, parent));
+    std::string key = TRY(key_of(node, parent, task));
     if (!node.ignore_cache) {
       if (auto layer = TRY(find_cached(key))) {
         cached = true;
@@ -167,7 +167,7 @@ struct Solver::Run {
     return parent;
   }
 
-  Result<std::string> key_of(const Node& node, const State& parent) {
+  Result<std::string> key_of(const Node& node, const State& parent, ProgressTask& task) {
     KeyText key;
     key.add("1").add(operation_key(node));
     auto* copy = std::get_if<CopyOp>(&node.op);
@@ -180,6 +180,10 @@ struct Solver::Run {
       } else {
         key.add("state").add(state_of(*node.source).chain_id());
       }
+    }
+    for (size_t i = 0; copy && i < copy->remotes.size(); ++i) {
+      const RemoteFile file = TRY(shop.remotes.look(copy->remotes[i], task, stop.get_token()));
+      key.add("remote").add(file.sha256).add_number(file.mtime.seconds());
     }
     auto* exec = std::get_if<ExecOp>(&node.op);
     if (exec && !exec->mounts.empty()) key.add(TRY(mounts_key(*exec, node.mounts.size(), mount_inputs(node, nullptr), subtrees, stop.get_token())));
@@ -292,6 +296,7 @@ struct Solver::Run {
     auto owner = TRY(owner_of(op.chown, op.link ? State{} : parent, lower, task));
     LayerWriter writer(lower, writer_options());
     CopyFiles files(op, source.get(), begun, stop.get_token());
+    files.fetch_with(&shop.remotes, &task);
     TempDir scratch = TRY(shop.layers.scratch());
     TRY(files.put(writer, owner, scratch.path()));
     return write_layer(writer, node);

@@ -35,6 +35,7 @@ struct Workshop {
   ResultCache& cache;
   MountStore& mounts;
   const Confidences& confidences;
+  RemoteFiles& remotes;
   std::map<std::string, std::shared_ptr<FileSource>> contexts;      // "context" and the named ones
   std::function<Result<Runtime*>()> runtime;                        // made when the first RUN needs it
   Progress& progress;

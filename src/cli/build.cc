@@ -106,6 +106,8 @@ Result<BuildRequest> make_request(const Arguments& arguments, const Context& con
   request.cache_bytes = TRY(cache_limit(arguments, context));
   request.runtime = TRY(runtime_options(arguments));
   request.registry = TRY(make_registry_client(arguments, context));
+  auto registry = TRY(registry_options(arguments, context));
+  request.http = TRY(HttpClient::create(std::move(registry.http)));
   request.warn = [](const std::string& text) { log_warn(text); };
   return request;
 }
