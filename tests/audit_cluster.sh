@@ -85,6 +85,14 @@ check "two namespaces" report 1 --kubeconfig "$folder/kubeconfig" -n team -n sho
 equal "both" "shop team" "$(jq -r '.workloads[].namespace' "$folder/report.json" | sort -u | xargs)"
 alive
 
+# A dump of it, with its secrets, sees as much.
+k get secrets,serviceaccounts,deployments -n private -o yaml >"$folder/dump.yaml"
+dumped() { ARCHWAY_ROOT=$folder/other report 2 "$folder/dump.yaml"; }
+check "a dump with secrets in it" dumped
+equal "private images are seen with them" "Deployment private/account ready Deployment private/app ready Deployment private/nobody unknown" \
+  "$(jq -r '.workloads[] | .object + " " + .verdicts["linux/arm64"]' "$folder/report.json" | sort | xargs)"
+equal "and secrets stay secret" "" "$(grep -e 'c2VjcmV0' -e '"password' "$folder/report.json"; grep -rl 'ann:secret\|"secret"' "$folder/other")"
+
 # With the rights that are printed, and no more.
 "$archway" audit --print-role --kubeconfig "$folder/kubeconfig" -A >"$folder/role.yaml"
 check "the role is one" k apply -f "$folder/role.yaml"

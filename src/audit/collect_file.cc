@@ -97,8 +97,8 @@ void broken(std::string_view text, const std::string& source, const Error& error
   }
 }
 
-// Could a document tell anything? Nodes have taints, and ReplicaSets owners, even where no image is.
-bool of_interest(std::string_view text) { return may_hold_images(text) || text.find("Node") != text.npos || text.find("ReplicaSet") != text.npos; }
+// Could a document tell anything? Nodes have taints, ReplicaSets owners, and Secrets credentials, even where no image is.
+bool of_interest(std::string_view text) { return may_hold_images(text) || text.find("Node") != text.npos || text.find("ReplicaSet") != text.npos || text.find(".dockerc") != text.npos; }
 
 void read_values_text(std::string_view text, FileKind kind, const std::string& source, Collection& out) {
   bool may_skip = kind == FileKind::Yaml || kind == FileKind::Json;

@@ -205,6 +205,7 @@ void fold_uses(std::vector<ImageUse>& uses) {
     }
     ImageUse& first = uses[at->at];
     first.count += uses[kept].count;
+    if (first.keychain == 0) first.keychain = uses[kept].keychain;
     // A template is where it is mended, not a pod.
     if (first.place.kind == "Pod" && uses[kept].place.kind != "Pod") first.place = std::move(uses[kept].place);
   }
@@ -269,6 +270,7 @@ void Collection::append(Collection& other) {
   size_t shift = workloads.size();
   std::vector<size_t> keys;
   for (Keychain& each : other.keychains) keys.push_back(keychain(std::move(each)));
+  std::vector<uint32_t> notes = pull_notes.merge(std::move(other.pull_notes));
   auto append = [](auto& to, auto& from) {
     if (to.empty() && to.capacity() < from.size()) to = std::move(from);
     else to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
@@ -276,6 +278,7 @@ void Collection::append(Collection& other) {
   for (ImageUse& use : other.uses) {
     if (use.workload) *use.workload += shift;
     use.keychain = keys[use.keychain];
+    use.pull_note = notes[use.pull_note];
   }
   append(uses, other.uses);
   append(workloads, other.workloads);
@@ -290,7 +293,20 @@ void Collection::append(Collection& other) {
   pods += other.pods;
 }
 
+// What only now can be known: the secrets that pods ask for, wherever they were.
+void Collection::resolve_pull_notes() {
+  if (!pull_notes.has_secrets()) return;
+  std::unordered_map<uint32_t, size_t> resolved;
+  for (ImageUse& use : uses) {
+    if (use.keychain != 0 || use.pull_note == 0) continue;
+    auto [at, fresh] = resolved.try_emplace(use.pull_note);
+    if (fresh) at->second = keychain(pull_notes.keychain(use.pull_note));
+    use.keychain = at->second;
+  }
+}
+
 void Collection::settle() {
+  resolve_pull_notes();
   Joiner(*this).join();
   fold_uses(uses);
   std::unordered_map<std::string, std::string> reasons;   // by image; many uses are of few

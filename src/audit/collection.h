@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "audit/finding.h"
+#include "audit/pull_notes.h"
 #include "format/value_tree.h"
 #include "kube/node_affinity.h"
 #include "kube/objects.h"
@@ -60,6 +61,7 @@ struct ImageUse {
   std::string name;                 // of the container, stage or service
   std::optional<size_t> workload;   // in Collection::workloads
   size_t keychain = 0;              // in Collection::keychains
+  uint32_t pull_note = 0;           // in Collection::pull_notes, until all is settled
   std::vector<Platform> pinned;     // `FROM --platform=linux/amd64`, compose's platform: it is pulled for these, whatever is audited
   bool builder = false;             // runs on the machine that builds, whatever it builds for
   std::string skip;                 // why there is nothing to judge; "" where there is
@@ -80,6 +82,7 @@ struct Collection {
   std::vector<Unseen> unseen;       // could not be read: the audit is not complete
   std::vector<Unseen> skipped;      // left out on purpose, and said so
   std::vector<Keychain> keychains = {Keychain{}};
+  PullNotes pull_notes;             // secrets that were read among the rest
   std::vector<kube::Node> nodes;
   std::set<std::string> built;      // names of images that are built from what was given: repository without tag
   // ReplicaSets and Jobs by "kind namespace/name", with who controls them: what a pod belongs to in the end.
@@ -95,6 +98,7 @@ struct Collection {
 
  private:
   void append(Collection& other);
+  void resolve_pull_notes();
 };
 
 // "Deployment shop/web"

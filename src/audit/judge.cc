@@ -113,6 +113,11 @@ class Judge {
     for (size_t i = 0; i < asked_.size(); ++i) {
       if (asked_[i].reference && audit_.images[i].skip.empty()) open.push_back(i);
     }
+    // Where a registry lets only so many requests through, what runs comes first, and what runs most.
+    std::stable_sort(open.begin(), open.end(), [&](size_t a, size_t b) {
+      const JudgedImage &first = audit_.images[a], &second = audit_.images[b];
+      return std::pair(first.confidence, second.uses.size()) < std::pair(second.confidence, first.uses.size());
+    });
     if (task) task->set_total(open.size());
     for (size_t round = 0; !open.empty(); ++round) {
       std::map<size_t, std::vector<size_t>> by_keychain;

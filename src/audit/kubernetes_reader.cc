@@ -69,7 +69,9 @@ class Walk {
     if (kind == "CustomResourceDefinition") return;  // schemas speak of images and run none
     name(root, kind, version);
     if (kind == "Node") return node(root);
-    if (any_of(kind, {"Secret", "Event", "Lease", "EndpointSlice", "ControllerRevision"})) return;
+    if (kind == "Secret") return secret(root);
+    if (kind == "ServiceAccount") out_.pull_notes.note_account(root);
+    if (any_of(kind, {"Event", "Lease", "EndpointSlice", "ControllerRevision"})) return;
     if (kind == "Pod") ++out_.pods;
     if (const Value* owner = controller_of(root)) {
       owner_kind_ = owner->find("kind") ? std::string((*owner)["kind"].scalar()) : "";
@@ -146,6 +148,11 @@ class Walk {
     } else {
       out_.unseen.push_back({base_.object, read.error().message});
     }
+  }
+
+  void secret(const Value& root) {
+    std::string why = out_.pull_notes.note_secret(root);
+    if (!why.empty()) out_.skipped.push_back({base_.object, why});
   }
 
   // What operators keep in annotations; the rest of metadata is memory of tools.
@@ -228,7 +235,11 @@ class Walk {
     std::optional<size_t> before = workload_;
     const Value* named_before = named_;
     bool pod = containers && containers->is_sequence() && looks_like_containers(*containers);
-    if (pod) workload_ = workload(self);
+    uint32_t note_before = pull_note_;
+    if (pod) {
+      workload_ = workload(self);
+      pull_note_ = out_.pull_notes.note_pod(self, base_.name_space);
+    }
     parts(self, said);
     const Value* merged = nullptr;
     self.each_member([&](const Value& key, const Value& member) {
@@ -247,6 +258,7 @@ class Walk {
     });
     if (merged && !spent(depth + 1)) merge(self, *merged, depth + 1);
     workload_ = before;
+    pull_note_ = note_before;
     named_ = named_before;
   }
 
@@ -514,6 +526,7 @@ class Walk {
     use.name = std::string(name);
     use.workload = workload_;
     use.keychain = where_.keychain;
+    use.pull_note = pull_note_;
     out_.uses.push_back(std::move(use));
     return out_.uses.back();
   }
@@ -527,6 +540,7 @@ class Walk {
   const Value* named_ = nullptr;      // `name` beside the member at hand
   std::vector<const Value*> assembled_;
   std::optional<size_t> workload_;
+  uint32_t pull_note_ = 0;            // of the pod at hand
   std::vector<Segment> path_;
   size_t walked_ = 0, depth_ = 0;  // depth of Lists in Lists
 };

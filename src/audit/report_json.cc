@@ -4,6 +4,7 @@
 
 #include "audit/finding_id.h"
 #include "audit/ranges.h"
+#include "audit/limits.h"
 #include "audit/report.h"
 #include "format/json.h"
 
@@ -157,6 +158,7 @@ Json limits_json(const Audit& audit) {
     if (limit.limit) each.set("limit", *limit.limit);
     if (limit.remaining) each.set("remaining", *limit.remaining);
     each.set("windowSeconds", limit.window_seconds);
+    if (size_t count = not_looked_up(audit, host)) each.set("notLookedUp", count);
     limits.push(std::move(each));
   }
   return limits;

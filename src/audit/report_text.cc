@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "audit/finding_id.h"
+#include "audit/limits.h"
 #include "audit/report.h"
 #include "base/text.h"
 
@@ -29,13 +30,18 @@ class Writer {
     unseen("not looked at", audit_.collection.unseen);
     unseen("left out", audit_.collection.skipped);
     for (const auto& [host, limit] : audit_.rate_limits) {
-      if (limit.remaining) out_ += "\n" + shown(host) + " lets " + std::to_string(*limit.remaining) + (limit.limit ? " of " + std::to_string(*limit.limit) : "") + " more requests through in this window\n";
+      if (limit.remaining) out_ += "\n" + shown(host) + " lets " + std::to_string(*limit.remaining) + (limit.limit ? " of " + std::to_string(*limit.limit) : "") + " more requests through in this window" + kept_waiting(host) + "\n";
     }
     for (const std::string& remark : report_.remarks) out_ += "\n" + shown(remark) + "\n";
     return std::move(out_);
   }
 
  private:
+  std::string kept_waiting(const std::string& host) const {
+    size_t count = not_looked_up(audit_, host);
+    return count == 0 ? "" : "; " + counted(count, "image") + (count == 1 ? " was" : " were") + " not looked up for that: what was learnt is kept, so run it again later";
+  }
+
   std::string painted(std::string_view code, std::string_view text) const { return look_.color ? "\x1b[" + std::string(code) + "m" + std::string(text) + "\x1b[0m" : std::string(text); }
 
   std::string counts_text(const Counts& counts, std::string_view what) const {

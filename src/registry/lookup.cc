@@ -4,7 +4,9 @@
 #include <condition_variable>
 #include <cstring>
 #include <random>
+#include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/check.h"
 #include "base/text.h"
@@ -27,6 +29,7 @@ inline constexpr size_t kMaxWaitingPerHost = 5'000;      // of single look-ups; 
 inline constexpr std::chrono::seconds kMaxLimitWait{120};      // a registry that asks to wait longer in all is not waited for
 inline constexpr std::chrono::seconds kExhaustedPause{60};     // no more requests that count after "0 remaining"
 inline constexpr size_t kMaxGates = 10'000;
+inline constexpr size_t kMaxBegun = 5'000;              // look-ups of a list that wait until the rest of it has been planned
 inline constexpr int kUnavailableShare = 10;
 
 // One question to be answered: the name in its one spelling, and with whose credentials it may be asked.
@@ -35,6 +38,7 @@ struct Question {
   std::string name;
   std::vector<Way> ways;
   std::string key;  // questions with the same key have the same answer
+  uint64_t order = 0;  // of a flight: those begun before come first
 };
 
 // A request under way, and all who wait for it. Guarded by Engine::flights_mutex_, but for `question` and `stop`.
@@ -58,15 +62,33 @@ struct Named {
   std::string digest;  // packed
   Time checked;
 };
+// What a registry lets one of us ask. Requests are taken off what is left when they are sent, not when their answers say so: sixteen at
+// once would run into the wall otherwise.
 struct Gate {
   SteadyClock::time_point not_before = {}, exhausted_until = {};
+  std::optional<int64_t> left = {};  // by our own count: every request taken off when it is sent
+  int64_t told = 0;        // the least that an answer said; lower where others use the limit, too
+  int64_t in_flight = 0;   // requests that count
+  std::set<uint64_t> waiting = {};  // look-ups that wait for the answers of those, by when they were asked for
+  bool counted = false;    // it has told of a limit
 };
+
+// Docker Hub tells how much is left with every answer: the first is waited for before others are sent.
+bool is_known_to_count(const std::string& host) { return host == "docker.io"; }
 
 std::string random_salt() {
   std::random_device random;
   std::string salt;
   for (int i = 0; i < 8; ++i) salt += std::to_string(random());
   return salt;
+}
+
+// " in 6 hours"
+std::string window_of(const RateLimit& limit) {
+  int64_t seconds = limit.window_seconds;
+  if (seconds <= 0) return {};
+  auto [unit, name] = seconds % 3600 == 0 ? std::pair(3600, "hour") : seconds % 60 == 0 ? std::pair(60, "minute") : std::pair(1, "second");
+  return " in " + std::to_string(seconds / unit) + " " + name + (seconds == unit ? "" : "s");
 }
 
 Error cancelled() { return Error{Code::Cancelled, "cancelled"}; }
@@ -113,7 +135,9 @@ class Engine final : public ImageLookup {
   Result<Facts> or_older(const Question& question, Error error);
 
   // Who waits for what.
-  Result<FlightPtr> join(const Question& question, bool bulk);
+  // `later`: those of a list, to be submitted together; null: submitted at once.
+  Result<FlightPtr> join(const Question& question, std::vector<FlightPtr>* later);
+  void submit(const FlightPtr& flight);
   void leave(const FlightPtr& flight, bool cancel);
   void finish(const FlightPtr& flight, Result<Facts> result);
   Result<Facts> wait(const FlightPtr& flight, Deadline deadline, const std::stop_token& stop);
@@ -124,7 +148,9 @@ class Engine final : public ImageLookup {
   std::optional<Digest> earlier_digest(const Question& question, const Way& way);
   std::string lane(const Question& question, const Way& way) const { return question.reference.host() + '\n' + way.who; }
   Gate gate(const Question& question, const Way& way);
-  void note_limit(const Question& question, const Way& way, RegistryClient& client);
+  Result<bool> enter(const Question& question, const Way& way, const std::stop_token& stop);
+  void tell_plan(const std::string& host, const RateLimit& limit, int64_t left, int64_t wanted);
+  void note_limit(const Question& question, const Way& way, RegistryClient& client, int64_t answered = 0);
   Error exhausted(const Question& question);
 
   ImageLookupOptions options_;
@@ -133,10 +159,14 @@ class Engine final : public ImageLookup {
   std::unique_ptr<LookupAccess> access_;
   std::unordered_map<std::string, Facts> known_;
   Sync<Memory> memory_;
-  Sync<std::unordered_map<std::string, Gate>> gates_;
+  std::mutex gates_mutex_;
+  std::condition_variable_any gates_changed_;
+  std::unordered_map<std::string, Gate> gates_;
+  std::unordered_set<std::string> planned_;  // hosts of which was said that their limit will not do; guarded by gates_mutex_
   std::mutex flights_mutex_;
   std::condition_variable_any flights_changed_;
   std::unordered_map<std::string, FlightPtr> flights_;
+  uint64_t flights_begun_ = 0;
   mutable std::atomic<uint64_t> asked_{0}, from_known_{0}, from_memory_{0}, from_disk_{0}, joined_{0}, errors_{0};
   std::stop_source stop_;
   std::stop_callback<std::function<void()>> forward_stop_;
@@ -302,7 +332,11 @@ Result<Facts> Engine::or_older(const Question& question, Error error) {
   return error;
 }
 
-Result<Engine::FlightPtr> Engine::join(const Question& question, bool bulk) {
+void Engine::submit(const FlightPtr& flight) {
+  queue_.submit(flight->question.reference.host(), [this, flight] { run(flight); });
+}
+
+Result<Engine::FlightPtr> Engine::join(const Question& question, std::vector<FlightPtr>* later) {
   std::lock_guard lock(flights_mutex_);
   auto found = flights_.find(question.key);
   if (found != flights_.end()) {
@@ -311,13 +345,19 @@ Result<Engine::FlightPtr> Engine::join(const Question& question, bool bulk) {
     return found->second;
   }
   const std::string& host = question.reference.host();
-  if (!bulk && queue_.waiting(host) >= kMaxWaitingPerHost) {
+  if (!later && queue_.waiting(host) >= kMaxWaitingPerHost) {
     return Error{Code::Unavailable, question.reference.familiar() + ": " + std::to_string(kMaxWaitingPerHost) + " other images of " + host + " wait to be looked up"};
   }
-  auto flight = std::make_shared<Flight>(question);
+  Question numbered = question;
+  numbered.order = ++flights_begun_;
+  auto flight = std::make_shared<Flight>(std::move(numbered));
   flight->waiting = 1;
   flights_.emplace(question.key, flight);
-  queue_.submit(host, [this, flight] { run(flight); });
+  if (later) {
+    later->push_back(flight);
+  } else {
+    submit(flight);
+  }
   return flight;
 }
 
@@ -377,7 +417,7 @@ Result<Facts> Engine::look_up(const std::string& reference, const Keychain& keyc
   if (auto answer = quick(question, true)) return *answer;
   if (options_.offline) return Error{Code::Unavailable, "looking up " + question.reference.familiar() + ": offline, and nothing is known of it"};
   if (stop.stop_requested()) return cancelled();
-  auto flight = TRY(join(question, false));
+  auto flight = TRY(join(question, nullptr));
   return wait(flight, deadline, stop);
 }
 
@@ -411,6 +451,12 @@ std::vector<Result<Facts>> Engine::look_up_all(const std::vector<std::string>& r
     std::vector<size_t> places;
   };
   std::vector<Pending> pending;
+  // Together, so that the first answers that tell of a limit find all who wait for it.
+  std::vector<FlightPtr> begun;
+  auto submit_all = [&] {
+    for (const FlightPtr& flight : begun) submit(flight);
+    begun.clear();
+  };
   std::unordered_map<std::string, size_t> places;  // by question
   for (size_t i = 0; i < references.size(); ++i) {
     ++asked_;
@@ -446,8 +492,10 @@ std::vector<Result<Facts>> Engine::look_up_all(const std::vector<std::string>& r
       continue;
     }
     places.emplace(question->key, pending.size());
-    pending.push_back({join(*question, true).value(), {i}});
+    pending.push_back({join(*question, &begun).value(), {i}});
+    if (begun.size() >= kMaxBegun) submit_all();
   }
+  submit_all();
   for (const Pending& each : pending) {
     size_t count = each.places.size();
     auto tell = [batch, count] { batch->one_more(count); };
@@ -534,27 +582,96 @@ LookupCounters Engine::counters() const {
 }
 
 Gate Engine::gate(const Question& question, const Way& way) {
-  auto gates = gates_.lock();
-  auto found = gates->find(lane(question, way));
-  return found == gates->end() ? Gate{} : found->second;
+  std::lock_guard lock(gates_mutex_);
+  auto found = gates_.find(lane(question, way));
+  return found == gates_.end() ? Gate{} : found->second;
 }
 
-void Engine::note_limit(const Question& question, const Way& way, RegistryClient& client) {
+// `answered`: how many requests that count it was.
+void Engine::note_limit(const Question& question, const Way& way, RegistryClient& client, int64_t answered) {
   auto limit = client.rate_limit(question.reference.host());
-  if (!limit || (!limit->not_before && limit->remaining != 0)) return;
-  auto now = SteadyClock::now();
-  auto gates = gates_.lock();
-  if (gates->size() >= kMaxGates) gates->clear();
-  Gate& gate = (*gates)[lane(question, way)];
-  if (limit->not_before) gate.not_before = *limit->not_before;
-  if (limit->remaining == 0 && gate.exhausted_until < now) gate.exhausted_until = now + kExhaustedPause;
+  int64_t left = 0, wanted = 0;
+  {
+    auto now = SteadyClock::now();
+    std::lock_guard lock(gates_mutex_);
+    Gate& gate = gates_[lane(question, way)];
+    gate.in_flight -= answered;
+    if (limit && limit->not_before) gate.not_before = *limit->not_before;
+    if (limit && limit->remaining) {
+      gate.counted = true;
+      // Answers overtake each other: a little more than was known is old news, much more a new window.
+      int64_t now_left = *limit->remaining;
+      if (!gate.left || now_left > *gate.left + gate.in_flight + static_cast<int64_t>(options_.max_in_flight_per_host)) {
+        gate.left = now_left - gate.in_flight;
+        gate.told = now_left;
+      }
+      gate.told = std::min(gate.told, now_left);
+      if (limit->remaining == 0 && gate.exhausted_until < now) gate.exhausted_until = now + kExhaustedPause;
+      left = std::max<int64_t>(0, std::min(gate.told, *gate.left));
+      // Under the mutex, so that nobody is counted twice who comes from there to here.
+      wanted = static_cast<int64_t>(queue_.waiting(question.reference.host()) + gate.waiting.size());
+    }
+  }
+  gates_changed_.notify_all();
+  if (wanted > left) tell_plan(question.reference.host(), *limit, left, wanted);
+}
+
+// Said once per host, while there is something left.
+void Engine::tell_plan(const std::string& host, const RateLimit& limit, int64_t left, int64_t wanted) {
+  if (!options_.registry.warn) return;
+  {
+    std::lock_guard lock(gates_mutex_);
+    if (!planned_.insert(host).second) return;
+  }
+  options_.registry.warn(host + ": it lets " + std::to_string(left) + " more requests through" + (limit.limit ? ", of " + std::to_string(*limit.limit) + window_of(limit) : "") + ", and " +
+                         std::to_string(wanted) + " images wait to be looked up: " + std::to_string(wanted - left) +
+                         " will not be. What was learnt is kept, so run it again later; archway login " + host + " may raise the limit");
+}
+
+// May a request be sent that counts? False where nothing is left. Waits while it depends on answers that are under way.
+Result<bool> Engine::enter(const Question& question, const Way& way, const std::stop_token& stop) {
+  const std::string name = lane(question, way);
+  const bool known = is_known_to_count(question.reference.host());
+  std::unique_lock lock(gates_mutex_);
+  if (gates_.size() >= kMaxGates && !gates_.contains(name)) std::erase_if(gates_, [](const auto& each) { return each.second.in_flight == 0 && each.second.waiting.empty(); });
+  // What answers say may or may not include what is under way.
+  auto may_ask = [](const Gate& gate) { return (gate.told < *gate.left ? gate.told - gate.in_flight : *gate.left) > 0; };
+  bool used_up = false;
+  auto decided = [&] {
+    Gate& gate = gates_[name];
+    auto now = SteadyClock::now();
+    used_up = gate.exhausted_until > now || gate.not_before > now;
+    if (used_up) return true;
+    bool first = *gate.waiting.begin() == question.order;
+    if (gate.left && may_ask(gate)) return first;
+    if (gate.in_flight > 0) return !gate.left && !(known || gate.counted);
+    // Nothing is left, and nobody is under way who could tell otherwise: when the pause is over, one request asks how it is now.
+    if (gate.left && gate.exhausted_until == SteadyClock::time_point()) {
+      gate.exhausted_until = now + kExhaustedPause;
+      used_up = true;
+    } else if (gate.left) {
+      gate.left.reset();
+      gate.exhausted_until = {};
+    }
+    return true;
+  };
+  gates_[name].waiting.insert(question.order);
+  bool is_decided = gates_changed_.wait(lock, stop, decided);
+  gates_[name].waiting.erase(question.order);
+  gates_changed_.notify_all();  // whoever is first now
+  if (!is_decided) return cancelled();
+  if (used_up) return false;
+  Gate& gate = gates_[name];
+  ++gate.in_flight;
+  if (gate.left) --*gate.left;
+  return true;
 }
 
 Error Engine::exhausted(const Question& question) {
   const std::string& host = question.reference.host();
   auto limit = rate_limit(host);
   std::string allowed;
-  if (limit && limit->limit) allowed = " (" + std::to_string(*limit->limit) + (limit->window_seconds > 0 ? " in " + human_duration(static_cast<double>(limit->window_seconds)) : "") + ")";
+  if (limit && limit->limit) allowed = " (" + std::to_string(*limit->limit) + window_of(*limit) + ")";
   return Error{Code::Unavailable, "looking up " + question.reference.familiar() + ": the rate limit of " + host + " is used up" + allowed,
                "archway login " + host + " may raise it; what was looked up is kept, so run it again later"};
 }
@@ -590,9 +707,9 @@ Result<Facts> Engine::ask(const Question& question, const Way& way, const std::s
       return facts;
     }
   }
-  if (gate(question, way).exhausted_until > SteadyClock::now()) return exhausted(question);
+  if (!TRY(enter(question, way, stop))) return exhausted(question);
   auto fetched = fetch_facts(*client, question.reference, stop);
-  note_limit(question, way, *client);
+  note_limit(question, way, *client, 1);
   ImageFacts facts = TRY(std::move(fetched));
   Digest digest = *facts.truth.digest;
   record(question, way, digest, pack_facts(facts));

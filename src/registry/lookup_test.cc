@@ -1,6 +1,8 @@
 // Look-ups against registries that count, wait, refuse and lie.
 #include "registry/lookup.h"
 
+#include "base/sync.h"
+
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
@@ -635,6 +637,59 @@ TEST(ImageLookup, SparesWhatIsLeftOfALimit) {
   EXPECT_EQ(limited.requests().size(), 2u);
   clock.pass(2h);
   EXPECT_TRUE(lookup->look_up(limited.host() + "/a:1").ok()) << "a HEAD does not count";
+}
+
+// Docker Hub, as far as its limit goes: `left` manifests, then 429.
+class LimitedHub {
+ public:
+  explicit LimitedHub(int left) : left_(left) {}
+  std::atomic<int> gets{0}, refused{0};
+  RawServer server{[this](const RawRequest& request, int) {
+    std::string raw = index_of({entry(manifest_of(config_of("arm64")), "linux/arm64")});
+    int now = request.method == "GET" ? --left_ : left_.load();
+    std::string limit = "RateLimit-Limit: 100;w=21600\r\nRateLimit-Remaining: " + std::to_string(std::max(now, 0)) + ";w=21600\r\n";
+    if (request.method == "GET") ++gets;
+    if (now < 0) {
+      ++refused;
+      return RawServer::reply(429, "Retry-After: 21600\r\n" + limit);
+    }
+    return RawServer::reply(200, "Content-Type: " + std::string(media_type::kOciIndex) + "\r\nDocker-Content-Digest: " + Digest::of(raw).str() + "\r\n" + limit, raw);
+  }};
+
+ private:
+  std::atomic<int> left_;
+};
+
+TEST(ImageLookup, StopsBeforeALimitIsOverrun) {
+  LimitedHub hub(5);
+  TinyRegistry none;
+  Sync<std::vector<std::string>> warnings;
+  auto options = options_for(none);
+  options.registry.mirrors["docker.io"] = "http://" + hub.server.host();
+  options.registry.warn = [&](const std::string& text) { warnings.lock()->push_back(text); };
+  auto lookup = *ImageLookup::open(options);
+  std::vector<std::string> names;
+  for (int i = 0; i < 40; ++i) names.push_back("team/app:" + std::to_string(i));
+  auto facts = lookup->look_up_all(names);
+  size_t found = static_cast<size_t>(std::count_if(facts.begin(), facts.end(), [](const auto& each) { return each.ok(); }));
+  EXPECT_EQ(found, 5u);
+  EXPECT_EQ(hub.gets, 5);
+  EXPECT_EQ(hub.refused, 0) << "nobody had to refuse us";
+  ASSERT_EQ(warnings.lock()->size(), 1u);
+  EXPECT_NE(warnings.lock()->at(0).find("docker.io: it lets 4 more requests through, of 100 in 6 hours, and "), std::string::npos) << warnings.lock()->at(0);
+}
+
+TEST(ImageLookup, ALimitThatSufficesIsNoNews) {
+  LimitedHub hub(60);
+  TinyRegistry none;
+  auto options = options_for(none);
+  options.registry.mirrors["docker.io"] = "http://" + hub.server.host();
+  options.registry.warn = [](const std::string& text) { ADD_FAILURE() << text; };
+  auto lookup = *ImageLookup::open(options);
+  std::vector<std::string> names;
+  for (int i = 0; i < 60; ++i) names.push_back("team/app:" + std::to_string(i));
+  for (const auto& each : lookup->look_up_all(names)) EXPECT_TRUE(each.ok()) << "to the last one";
+  EXPECT_EQ(hub.refused, 0);
 }
 
 TEST(ImageLookup, ReachesNoAddressThatIsDenied) {
