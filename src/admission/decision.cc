@@ -68,6 +68,7 @@ class Run {
   void add_tolerations(Json& spec);
   void add_record();
   bool restore_own_words(Json& spec) const;
+  bool put_back_added();
   void change_words(Json& spec, Narrowed& narrowed);
   void write_difference(const Json& spec);
   void add_template_record(const Json& before, const Json& after);
@@ -335,6 +336,26 @@ bool Run::restore_own_words(Json& spec) const {
   return true;
 }
 
+// The other way: the manifest's own words become again what they were made when the object was. Whatever is known of images now: nothing
+// else would be taken.
+bool Run::put_back_added() {
+  auto record = parse_json(object_["metadata"]["annotations"][kTemplateAnnotation].string());
+  if (!subject_.keep_added || !record.ok() || !record->has("after")) return false;
+  Json spec = Json::object();
+  for (std::string_view name : {"affinity", "tolerations"}) {
+    if (const Json* value = this->spec().find(name)) spec.set(name, *value);
+  }
+  const Json now = spec["affinity"]["nodeAffinity"];
+  bool theirs = now == (*record)["before"], ours = now == (*record)["after"];
+  if (!theirs && !ours) return false;
+  if (!ours) patch_.put(spec, spec_pointer(), {"affinity", "nodeAffinity"}, (*record)["after"]);
+  for (const Json& toleration : (*record)["tolerations"].items()) {
+    const Json::Array& have = spec["tolerations"].items();
+    if (std::find(have.begin(), have.end(), toleration) == have.end()) patch_.append(spec, spec_pointer(), {"tolerations"}, toleration);
+  }
+  return !patch_.empty();
+}
+
 void Run::change_words(Json& spec, Narrowed& narrowed) {
   MayChange may = subject_.change == Subject::Change::Narrow ? MayChange::AppendOnly : MayChange::Anything;
   narrowed = narrow(spec, spec_pointer(), decision_.common, policy_.node_places, may, patch_);
@@ -403,6 +424,10 @@ Decision Run::change() {
 }
 
 Decision Run::decide() {
+  if (put_back_added()) {
+    decision_.patch = std::move(patch_).take();
+    return finish(Outcome::Changed, "keeps what it was given before, since " + subject_.why_nothing);
+  }
   if (!read_images()) return finish(Outcome::Unknown, "beyond the limits of what is looked at");
   if (images_.empty()) return finish(Outcome::Unchanged, "it has no images");
   if (!unknown_.empty()) return without_facts();

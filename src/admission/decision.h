@@ -24,6 +24,8 @@ struct Subject {
     Nothing,    // the API server or the kubelet would refuse it; only a warning or a refusal is left
   } change = Change::Anything;
   std::string why_nothing = {};   // "spec.nodeName is set"
+  // A started Job: what was added when it was made is put back where somebody applies the manifest again, or the API server would refuse that.
+  bool keep_added = false;
   std::string node = {};          // that it is bound to, or asks to be
   std::optional<Place> node_place = {};  // of that node, where it is known
   // False for an update that brings nothing new: refusing it would only keep a gate from being lifted, or a label from being set.

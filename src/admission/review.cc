@@ -120,7 +120,10 @@ class Planner {
       const Json& before = old_holder ? (*old_holder)["spec"] : none;
       if (placed_alike(before, (*holder)["spec"])) return leave("an update that changes neither images nor placement");
       // A Job's template is fixed from its first start on (kubernetes/pkg/registry/batch/job, "suspended and not started").
-      if (request_.kind == "Job" && !may_still_be_placed(request_.old_object)) return unchangeable(std::move(subject), "the job has been started");
+      if (request_.kind == "Job" && !may_still_be_placed(request_.old_object)) {
+        subject.keep_added = true;
+        return unchangeable(std::move(subject), "the job has been started");
+      }
     }
     // Whoever made the object compares it with what it wants and would write it again, or make another one: a Deployment and its
     // ReplicaSets, an operator and its StatefulSets. Their pods are reviewed one by one. Nobody compares a Job.

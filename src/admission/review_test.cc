@@ -133,6 +133,26 @@ TEST(Review, WhatKubectlAppliesAgainComesToTheSame) {
   EXPECT_EQ(changed["spec"]["template"]["spec"]["tolerations"].size(), 0u) << to_json(changed);
 }
 
+// The template of a started Job is fixed, with what was added to it.
+TEST(Review, AStartedJobMayBeAppliedAgain) {
+  Policy policy{.tolerate = {*parse_tolerated_taint("arch=arm64:NoSchedule")}};
+  std::string own = R"("tolerations":[{"key":"own","operator":"Exists"}],"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"zone","operator":"Exists"}]}]}}},"containers")";
+  Json object = json(replace_all(replace_all(std::string(kOwner), "\"containers\"", own), "\"amd\"", "\"arm\""));
+  Json created = *apply_patch(object, answer(review("batch", "Job", "CREATE", to_json(object)), policy).decision.patch);
+  ASSERT_EQ(created["spec"]["template"]["spec"]["tolerations"].size(), 2u);
+  Json started = created;
+  started.set("status", json(R"({"startTime":"2026-11-23T00:00:00Z"})"));
+  Json again = started;
+  again.set("spec", object["spec"]);
+  Answer got = answer(review("batch", "Job", "UPDATE", to_json(again), to_json(started)), policy);
+  EXPECT_EQ((*apply_patch(again, got.decision.patch))["spec"], created["spec"]) << to_json(got.decision.patch);
+  EXPECT_TRUE(got.decision.warnings.empty());
+  // What is no word of the manifest's is for the API server to refuse.
+  Json other = again;
+  other.set("spec", json(replace_all(to_json(again["spec"]), "zone", "rack")));
+  EXPECT_EQ(answer(review("batch", "Job", "UPDATE", to_json(other), to_json(started)), policy).decision.patch.size(), 0u);
+}
+
 TEST(Review, LeavesWhatBelongsToAnother) {
   std::string owned = replace_all(std::string(kOwner), R"("metadata":{"name":"x"})", R"("metadata":{"name":"x","ownerReferences":[{"kind":"Deployment","name":"d","controller":true}]})");
   EXPECT_EQ(answer(review("apps", "ReplicaSet", "CREATE", owned)).decision.outcome, Outcome::Ignored);
