@@ -6,14 +6,12 @@
 #include "format/json.h"
 #include "format/yaml_tree.h"
 
-// YAML as most manifests are written: block mappings and sequences, words, quotes without escapes, flow collections on one line, `|`
-// texts; ASCII, no tabs, no anchors, no tags. Such a document is read here in one pass, many times quicker than libyaml's, which is
-// what makes fixing ten thousand files quick. Whatever is written in another way, or not quite right, is left to format/yaml*.h:
-// nullopt. What is read here is read as there, span by span; plain_yaml_test.cc and the fuzz target hold the two against each other.
+// Plainly written YAML (format/plain_yaml_reader.h) as trees to edit by, many times quicker than libyaml's, which is what makes fixing ten
+// thousand files quick. Whatever is written in another way, or not quite right, is left to format/yaml*.h: nullopt. What is read here is
+// read as there, span by span; plain_yaml_test.cc and the fuzz target hold the two against each other.
 namespace archway::audit {
 
 inline constexpr size_t kMaxPlainYamlBytes = 16u << 20;
-inline constexpr size_t kMaxPlainYamlDepth = 64;
 
 // Of one document, "---" above it or not. It must come from split_documents, which sees to it that there is no other.
 std::optional<YamlTreeDocument> read_plain_yaml(std::string_view text);
