@@ -339,8 +339,9 @@ bool Run::restore_own_words(Json& spec) const {
 // The other way: the manifest's own words become again what they were made when the object was. Whatever is known of images now: nothing
 // else would be taken.
 bool Run::put_back_added() {
+  if (!subject_.keep_added) return false;
   auto record = parse_json(object_["metadata"]["annotations"][kTemplateAnnotation].string());
-  if (!subject_.keep_added || !record.ok() || !record->has("after")) return false;
+  if (!record.ok() || !record->has("after")) return false;
   Json spec = Json::object();
   for (std::string_view name : {"affinity", "tolerations"}) {
     if (const Json* value = this->spec().find(name)) spec.set(name, *value);
