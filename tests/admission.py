@@ -4,7 +4,7 @@ and its os and architecture are among what all images run on. Once offline, once
 
     tests/admission.py ARCHWAY
 """
-import base64, copy, http.client, json, os, pathlib, random, shutil, ssl, subprocess, sys, tempfile
+import base64, copy, http.client, http.server, json, os, pathlib, random, shutil, ssl, subprocess, sys, tempfile, threading
 
 VECTORS = pathlib.Path(__file__).resolve().parent.parent.parent / "shared" / "vectors" / "kubernetes" / "admission"
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -225,6 +225,7 @@ def main():
             served.stop()
         refusals(archway, folder)
         explained(archway, folder)
+        asks_registries(archway, folder)
     print(f"{checked} reviews answered, {len(failures)} failed")
     return 1 if failures else 0
 
@@ -266,6 +267,45 @@ def explained(archway, folder):
     manifest.write_text("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n      containers:\n      - {name: a, image: a}\n")
     done = subprocess.run([archway, "admission", "explain", "-f", str(manifest), "--images", str(folder / "images.json")], capture_output=True, text=True, timeout=60)
     check(done.returncode == 0 and "changed: only nodes of linux/amd64" in done.stdout, f"explain: {done.stdout}{done.stderr}")
+
+
+class OneRegistry(http.server.BaseHTTPRequestHandler):
+    """Every name is an index for arm64."""
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        body = b"{}" if self.path == "/v2/" else json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
+            {"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1000, "digest": "sha256:" + "1" * 64, "platform": {"os": "linux", "architecture": "arm64"}}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/vnd.oci.image.index.v1+json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def asks_registries(archway, folder):
+    registry = http.server.ThreadingHTTPServer(("127.0.0.1", 0), OneRegistry)
+    threading.Thread(target=registry.serve_forever, daemon=True).start()
+    host = f"127.0.0.1:{registry.server_port}"
+    manifest = folder / "asked.yaml"
+    manifest.write_text(f"apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{name: a, image: '{host}/app:1'}}]}}\n")
+    environment = dict(os.environ, ARCHWAY_ROOT=str(folder / "root"), no_proxy="127.0.0.1")
+
+    def explain(*flags):
+        return subprocess.run([archway, "admission", "explain", "-f", str(manifest), *flags], capture_output=True, text=True, timeout=60, env=environment)
+    check("unknown:" in explain("--offline", "--plain-http", host).stdout, "explain: asks nobody when told to")
+    check("unknown:" in explain("--images", str(folder / "images.json"), "--plain-http", host).stdout, "explain: asks nobody but the file that it is given")
+    done = explain("--plain-http", host)
+    check("only nodes of linux/arm64" in done.stdout, f"explain: asks the registry: {done.stdout}{done.stderr}")
+    manifest.write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: a, image: 'registry.example.org/app:1'}]}\n")
+    done = explain("--mirror", f"registry.example.org=http://{host}")
+    check("only nodes of linux/arm64" in done.stdout, f"explain: asks the mirror: {done.stdout}{done.stderr}")
+    review = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {"uid": "1", "kind": {"group": "", "version": "v1", "kind": "Pod"}, "operation": "CREATE",
+              "namespace": "default", "object": {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "a", "image": f"{host}/other:1"}]}}}}
+    done = subprocess.run([archway, "admission", "review", "--plain-http", host], input=json.dumps(review), capture_output=True, text=True, timeout=60, env=environment)
+    check(done.returncode == 0 and "patch" in json.loads(done.stdout)["response"], f"review: asks the registry: {done.stdout}{done.stderr}")
+    registry.shutdown()
 
 
 if __name__ == "__main__":
