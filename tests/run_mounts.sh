@@ -317,7 +317,7 @@ fi
 # --- Both runtimes show the same.
 dockerfile <<'END'
 RUN --mount=target=/context --mount=type=cache,target=/context/cache --mount=type=secret,id=variable,target=/context/secret --mount=type=tmpfs,target=/t/deep,size=1m \
-    cd /context && ls | tr '\n' ' ' && touch cache/x && ! touch new && stat -c '%a %u' secret /t/deep && df -k /t/deep | tail -1
+    cd /context && echo $(ls) && touch cache/x && ! touch new 2>/dev/null && stat -c '%a %u' secret /t/deep && df -k /t/deep | tail -1
 END
 for runtime in crun runc; do
   command -v $runtime >/dev/null || continue

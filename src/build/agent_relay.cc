@@ -24,6 +24,7 @@ namespace {
 
 constexpr uint8_t kFailure = 5, kRequestIdentities = 11, kSignRequest = 13;
 constexpr int kBacklog = 16;
+constexpr int kAcceptPauseMs = 50;
 constexpr size_t kHeaderBytes = 4;
 
 // A path of any length, by its folder's descriptor: a sockaddr_un holds 107 bytes.
@@ -142,7 +143,13 @@ struct AgentRelay::State {
     while (ready(listening.get(), POLLIN, stop.get())) {
       connections.remove_if([](const Connection& one) { return one.done.load(); });
       Fd client(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
-      if (!client || connections.size() >= kMaxAgentConnections) continue;
+      if (!client) {
+        // No descriptor left, most likely: who waits is still there in a moment.
+        pollfd stopped = {stop.get(), POLLIN, 0};
+        (void)::poll(&stopped, 1, kAcceptPauseMs);
+        continue;
+      }
+      if (connections.size() >= kMaxAgentConnections) continue;
       Connection& one = connections.emplace_back();
       one.client = std::move(client);
       one.thread = std::jthread([this, &one] {
