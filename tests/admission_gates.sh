@@ -86,12 +86,12 @@ check "a pod whose registry is down is gated" within 20 is_gated
 
 # The registry is down while these come.
 zone='"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}]}}}'
-k create -f <(pod arm arm:1) 2>/dev/null
-k create -f <(pod both both:1 ', "schedulingGates": [{"name": "example.org/theirs"}]') 2>/dev/null
-k create -f <(pod mixed mixed:1 ", $zone") 2>/dev/null
-k create -f <(pod selected arm:2 ', "nodeSelector": {"zone": "a"}, "tolerations": [{"key": "t", "operator": "Exists"}]') 2>/dev/null
-k create -f <(pod deleted arm:3) 2>/dev/null
-k create -f <(pod contradicted arm:4 ', "nodeSelector": {"kubernetes.io/arch": "amd64"}') 2>/dev/null
+k create -f <(pod arm arm:1) >/dev/null 2>&1
+k create -f <(pod both both:1 ', "schedulingGates": [{"name": "example.org/theirs"}]') >/dev/null 2>&1
+k create -f <(pod mixed mixed:1 ", $zone") >/dev/null 2>&1
+k create -f <(pod selected arm:2 ', "nodeSelector": {"zone": "a"}, "tolerations": [{"key": "t", "operator": "Exists"}]') >/dev/null 2>&1
+k create -f <(pod deleted arm:3) >/dev/null 2>&1
+k create -f <(pod contradicted arm:4 ', "nodeSelector": {"kubernetes.io/arch": "amd64"}') >/dev/null 2>&1
 for one in arm mixed selected deleted contradicted; do equal "$one waits" archway.dev/image-platforms "$(gates $one)"; done
 equal "another's gate is kept" "example.org/theirs archway.dev/image-platforms" "$(gates both)"
 equal "a term stands in reserve, since systems differ" 2 "$(spec mixed "$terms" | python3 -c 'import json, sys; print(len(json.load(sys.stdin)))')"
@@ -125,14 +125,14 @@ check "a gated pod's image may be changed" k set image pod/updated "c=$registry/
 equal "and the webhook follows" '["arm64"]' "$(spec updated "$terms[0].matchExpressions[?(@.key==\"kubernetes.io/arch\")].values" | sed 's/.*\(\["arm64"\]\).*/\1/')"
 
 # An image that does not exist is no reason to wait.
-k create -f <(pod missing nowhere:1) 2>/dev/null
+k create -f <(pod missing nowhere:1) >/dev/null 2>&1
 equal "an image that is not there waits for nothing" "" "$(gates missing)"
 
 # A registry that never answers: the pod goes as it is, after the time that was said, whoever has been started again meanwhile.
 end "$registry_process" -KILL
 for number in 0 1; do end "${hooks[number]}"; start_hook $number --gate-timeout 25s; done
 check "gated again" within 40 is_gated
-k create -f <(pod never gone:1) 2>/dev/null
+k create -f <(pod never gone:1) >/dev/null 2>&1
 begun=$SECONDS
 equal "it waits" archway.dev/image-platforms "$(gates never)"
 sleep 8
