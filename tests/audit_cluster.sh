@@ -284,6 +284,9 @@ live >"$folder/patches" 2>"$folder/left"
 equal "then nothing is left at all" "" "$(cat "$folder/patches")"
 check "audit agrees" report 1 -n shop -n team
 equal "about all that had a cure" "" "$(jq -r '.findings[] | select(.severity != "note" and .remedy.kind) | .rule + " " + .place.object' "$folder/report.json" | sort -u)"
+fix --context test -n team --add-toleration x=y:NoSchedule --only deployment/dead >"$folder/patches" 2>/dev/null
+check "commands go to the context that was looked at" grep -q "^kubectl '--context=test' -n 'team' patch 'deployment.v1.apps' 'dead'" "$folder/patches"
+check "which the server takes" commands "$folder/patches" --dry-run=server
 says "a cluster is not written to" 64 "-w is for files" fix -A -w
 alive
 finish

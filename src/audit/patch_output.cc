@@ -94,13 +94,13 @@ std::string one_line(std::string text) {
 }
 
 // Where the API server would refuse a patch. Replacing ends the pods that run, so the command is a comment.
-std::string in_place_of_patch(const ChangedObject& object, const std::string& why) {
+std::string in_place_of_patch(const ChangedObject& object, const std::string& why, const std::string& kubectl) {
   std::string out = "# " + one_line(object.kind + " " + object.name) + " cannot be patched: " + why + ".\n";
   if (object.have["metadata"]["annotations"].has("kubernetes.io/config.mirror")) return out;
   for (const std::string& keeper : other_keepers(object.have)) out += "# It is " + one_line(keeper) + ".\n";
   out += "# This replaces it, and ends what runs of it:\n";
   // JSON on one line: nothing in it can end the comment or the text that the shell reads.
-  return out + "# kubectl replace --force -f - <<'END'\n# " + to_json(as_created_anew(object.want)) + "\n# END\n";
+  return out + "# " + kubectl + "replace --force -f - <<'END'\n# " + to_json(as_created_anew(object.want)) + "\n# END\n";
 }
 
 bool is_object(const ChangedObject& object) { return !object.kind.empty() && !object.api_version.empty(); }
@@ -155,8 +155,9 @@ std::string kustomize_patches(const std::vector<ChangedObject>& objects) {
   return "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\npatches:\n" + out;
 }
 
-std::string kubectl_patches(const std::vector<ChangedObject>& objects) {
-  std::string out;
+std::string kubectl_patches(const std::vector<ChangedObject>& objects, const std::vector<std::string>& flags) {
+  std::string out, kubectl = "kubectl ";
+  for (const std::string& flag : flags) kubectl += one_line(shell_quoted(flag)) + " ";
   for (const ChangedObject& object : objects) {
     if (!is_object(object)) continue;
     if (object.name.empty()) {
@@ -165,11 +166,11 @@ std::string kubectl_patches(const std::vector<ChangedObject>& objects) {
     }
     Json operations = json_patch(object.have, object.want);
     if (std::string why = why_unpatchable(object, operations); !why.empty()) {
-      out += in_place_of_patch(object, why);
+      out += in_place_of_patch(object, why, kubectl);
       continue;
     }
     for (const std::string& keeper : other_keepers(object.have)) out += "# " + one_line(object.kind + " " + object.name + " is " + keeper) + "\n";
-    out += "kubectl " + (object.name_space.empty() ? std::string() : "-n " + shell_quoted(object.name_space) + " ") + "patch " + shell_quoted(kubectl_type(object)) + " " +
+    out += kubectl + (object.name_space.empty() ? std::string() : "-n " + shell_quoted(object.name_space) + " ") + "patch " + shell_quoted(kubectl_type(object)) + " " +
            shell_quoted(object.name) + " --type=json -p " + shell_quoted(to_json(operations)) + "\n";
   }
   return out;

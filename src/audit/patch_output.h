@@ -16,7 +16,8 @@ Json json_patch(const Json& have, const Json& want);
 std::string kustomize_patches(const std::vector<ChangedObject>& objects);
 // `kubectl patch` commands for a POSIX shell. Objects without a name (generateName) are left out, with a comment; where the API server
 // would refuse a patch (patch_rules.h), a comment holds the command that replaces the object.
-std::string kubectl_patches(const std::vector<ChangedObject>& objects);
+// `flags` are kubectl's own, for all commands: they must go to the cluster that was looked at.
+std::string kubectl_patches(const std::vector<ChangedObject>& objects, const std::vector<std::string>& flags = {});
 // Values to give helm on top of the chart's own (`-f`): of the changed documents that are no Kubernetes objects. A value that is to go is
 // null there, lists are whole, as helm merges. "" where there is nothing.
 std::string helm_values(const std::vector<ChangedObject>& objects);

@@ -73,6 +73,9 @@ TEST(PatchRules, PatchesThatWouldBeRefusedAreNotOffered) {
   std::string out = kubectl_patches({{"v1", "Pod", "shop", "x", have, want}});
   EXPECT_NE(out.find("# kubectl replace --force -f - <<'END'\n# {"), std::string::npos) << out;
   for (size_t at = 0; at < out.size(); at = out.find('\n', at) + 1) EXPECT_EQ(out[at], '#') << "nothing but comments: " << out;
+  std::string elsewhere = kubectl_patches({{"v1", "Pod", "shop", "x", have, want}, {"v1", "Widget", "shop", "x", have, want}}, {"--context=it's\n"});
+  EXPECT_NE(elsewhere.find("\n# kubectl '--context=it'\\''s ' replace --force"), std::string::npos) << elsewhere;
+  EXPECT_NE(elsewhere.find("\nkubectl '--context=it'\\''s ' -n 'shop' patch"), std::string::npos) << elsewhere;
   std::string patch = kubectl_patches({{"v1", "Widget", "shop", "x", have, want}});
   EXPECT_NE(patch.find("# Widget x is made by Thing t rm -rf x"), std::string::npos) << patch;
   EXPECT_NE(patch.find("\nkubectl -n 'shop' patch 'widget' 'x'"), std::string::npos) << patch;

@@ -325,13 +325,22 @@ Json report_of(const std::vector<FileFix>& fixes, const Found& found, bool writt
   return Json::object({{"edits", Json(edits)}, {"refused", Json(refused)}, {"without_remedy", Json(found.without_remedy)}, {"files", std::move(files)}, {"unseen", std::move(unseen)}});
 }
 
-std::string patches(const std::vector<FileFix>& fixes, const std::string& output) {
+// kubectl is to go where we have been.
+std::vector<std::string> kubectl_flags(const Arguments& arguments) {
+  std::vector<std::string> flags;
+  for (const char* name : {"kubeconfig", "context"}) {
+    if (auto value = arguments.one(name)) flags.push_back("--" + std::string(name) + "=" + *value);
+  }
+  return flags;
+}
+
+std::string patches(const std::vector<FileFix>& fixes, const std::string& output, const Arguments& arguments) {
   std::vector<audit::ChangedObject> objects;
   for (const FileFix& fix : fixes) {
     for (audit::ChangedObject& object : audit::changed_objects(fix)) objects.push_back(std::move(object));
   }
   if (output == "kustomize") return audit::kustomize_patches(objects);
-  if (output == "kubectl") return audit::kubectl_patches(objects);
+  if (output == "kubectl") return audit::kubectl_patches(objects, kubectl_flags(arguments));
   return audit::helm_values(objects);
 }
 
@@ -346,7 +355,7 @@ void complain(const std::vector<FileFix>& fixes, const Found& found, const Conte
   if (found.without_remedy > 0) context.err(std::to_string(found.without_remedy) + (found.without_remedy == 1 ? " finding has" : " findings have") + " no edit as a cure; archway audit tells what to do\n");
 }
 
-void show(const std::vector<FileFix>& fixes, const Found& found, const Plan& plan, const Context& context) {
+void show(const std::vector<FileFix>& fixes, const Found& found, const Plan& plan, const Arguments& arguments, const Context& context) {
   if (plan.output == "json") return context.out(to_json(report_of(fixes, found, plan.write), {.indent = 2}) + "\n");
   if (plan.output == "diff") return context.out(diff_text(fixes));
   if (plan.output == "summary") {
@@ -357,7 +366,7 @@ void show(const std::vector<FileFix>& fixes, const Found& found, const Plan& pla
     }
     return;
   }
-  std::string text = patches(fixes, plan.output);
+  std::string text = patches(fixes, plan.output, arguments);
   context.out(text);
   if (plan.output != "helm-values") return;
   bool manifests = std::any_of(fixes.begin(), fixes.end(), [](const FileFix& fix) {
@@ -401,7 +410,7 @@ Result<int> run_fix(const Arguments& arguments, const Context& context) {
     }
     TRY(replace_texts(files, processor_count(), context.stop));
   }
-  show(fixes, found, plan, context);
+  show(fixes, found, plan, arguments, context);
   complain(fixes, found, context);
   return status_of(fixes, found, plan.write);
 }
