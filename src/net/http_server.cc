@@ -190,6 +190,7 @@ class Daemon {
   Sync<std::string> last_message_;
   MHD_Daemon* daemon_ = nullptr;
   int socket_ = -1;  // the daemon's
+  Fd quiesced_;      // the same, once no client may come any more
   uint16_t port_ = 0;
   std::atomic<bool> stopping_ = false;
   std::atomic<size_t> in_flight_ = 0;
@@ -248,9 +249,10 @@ Result<Fd> Daemon::duplicate_socket() const {
   return copy;
 }
 
+// A thread of libmicrohttpd may be about to accept on the socket until MHD_stop_daemon: it stays open that long.
 void Daemon::retire() {
   stopping_ = true;
-  Fd listening(MHD_quiesce_daemon(daemon_));
+  quiesced_ = Fd(MHD_quiesce_daemon(daemon_));
 }
 
 bool Daemon::idle() const {
@@ -261,14 +263,17 @@ bool Daemon::idle() const {
 void Daemon::stop() {
   if (!daemon_) return;
   stopping_ = true;
-  // From here on connecting clients are refused; the socket is ours again.
-  Fd listening(MHD_quiesce_daemon(daemon_));
-  listening.reset();
+  if (!quiesced_) {
+    quiesced_ = Fd(MHD_quiesce_daemon(daemon_));
+    // From here on connecting clients are refused. (Of a retired daemon another one listens on the same socket.)
+    (void)::shutdown(quiesced_.get(), SHUT_RDWR);
+  }
   // Polled, since the last exchange may end in a thread that is itself about to go.
   auto deadline = std::chrono::steady_clock::now() + options_.stop_grace;
   while (in_flight_ > 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(2));
   MHD_stop_daemon(daemon_);
   daemon_ = nullptr;
+  quiesced_.reset();
 }
 
 void* Daemon::on_target(void* self, const char* target, MHD_Connection*) {
