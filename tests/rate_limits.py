@@ -96,7 +96,10 @@ def main():
     report = json.loads(run.stdout)
     ready = {i["image"] for i in report["images"] if i["verdicts"][0]["verdict"] == "ready"}
     world.equal((len(ready), len(gets(log)), [l for l in log if l.startswith("429")]), (20, 20, []), "as many as there were left, and no more")
-    world.check("it lets 19 more requests through, of 100 in 6 hours" in run.stderr and "59 images wait to be looked up: 40 will not be" in run.stderr, "the plan: %s" % run.stderr)
+    # It is said as soon as more are known to wait than are left; some may be on their way from the queue to the registry at that moment.
+    told = re.search(r"it lets (\d+) more requests through, of 100 in 6 hours, and (\d+) images wait to be looked up: (\d+) will not be", run.stderr)
+    left, waiting, lost = map(int, told.groups()) if told else (0, 0, 0)
+    world.check(0 < left < 20 and left < waiting < 60 and lost == waiting - left, "the plan: %s" % run.stderr)
     world.equal(run.stderr.count("wait to be looked up"), 1, "is told once")
     world.equal(run.returncode, 2, "what could not be looked at is no success")
     unknown = [i for i in report["images"] if i["verdicts"][0]["verdict"] == "unknown"]
@@ -120,7 +123,7 @@ def main():
     mentions = "".join("    a%d: docker.io/team/mentioned%d:1\n" % (i, i) for i in range(30))
     open(manifest, "w").write("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n%s---\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n%s" % (
         mentions, "".join("  - {name: c%d, image: 'team/run%d:1'}\n" % (i, i) for i in range(5))))
-    run, log = world.audit("first", "--json", manifest, left=8)
+    run, log = world.audit("first", "--json", manifest, left=16)
     found = {i["image"]: i["verdicts"][0]["verdict"] for i in json.loads(run.stdout)["images"]}
     world.equal({v for k, v in found.items() if "/run" in k}, {"ready"}, "what runs is looked up first")
 

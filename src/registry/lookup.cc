@@ -108,7 +108,7 @@ class Engine final : public ImageLookup {
   Result<void> remember_wrong(const Digest& manifest, const WrongPlatform& wrong) override;
   Result<std::vector<std::string>> tags(const std::string& reference, const Keychain& keychain, std::stop_token stop) override;
   Result<std::shared_ptr<RegistryClient>> client(const std::string& reference, const Keychain& keychain) override;
-  std::optional<RateLimit> rate_limit(const std::string& host) override { return access_->rate_limit(host); }
+  std::optional<RateLimit> rate_limit(const std::string& host) override;
   LookupCounters counters() const override;
 
  private:
@@ -579,6 +579,17 @@ LookupCounters Engine::counters() const {
   LookupCounters counters{asked_, from_known_, from_memory_, from_disk_, joined_, access_->requests(), errors_};
   counters.entries = const_cast<Engine*>(this)->memory_.lock()->names.size();
   return counters;
+}
+
+// Answers overtake each other: of those of one window the least counts, not the last that came.
+std::optional<RateLimit> Engine::rate_limit(const std::string& host) {
+  auto limit = access_->rate_limit(host);
+  if (!limit || !limit->remaining) return limit;
+  std::lock_guard lock(gates_mutex_);
+  for (const auto& [name, gate] : gates_) {
+    if (gate.counted && name.starts_with(host + '\n')) limit->remaining = std::min(*limit->remaining, gate.told);
+  }
+  return limit;
 }
 
 Gate Engine::gate(const Question& question, const Way& way) {
