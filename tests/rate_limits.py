@@ -105,7 +105,9 @@ def main():
     unknown = [i for i in report["images"] if i["verdicts"][0]["verdict"] == "unknown"]
     world.equal(len(unknown), 40, "the others are named")
     world.check(all("rate limit" in i["verdicts"][0]["reason"] for i in unknown), "with the reason")
-    world.equal(report["rateLimits"], [{"host": "docker.io", "limit": 100, "remaining": 0, "windowSeconds": 21600, "notLookedUp": 40}], "the limit, in the report")
+    # What is left is as the answers told it, of which one may overtake another.
+    world.check(report["rateLimits"][0].pop("remaining") < 8, "what is left, in the report")
+    world.equal(report["rateLimits"], [{"host": "docker.io", "limit": 100, "windowSeconds": 21600, "notLookedUp": 40}], "the limit, in the report")
     run, log = world.audit("few", images, left=0)
     world.check("40 images were not looked up" in run.stdout and "run it again" in run.stdout, "and in its text: %s" % run.stdout[-600:])
     world.check(len(log) <= 1, "a registry that has said so is not asked forty times: %r" % log[:5])
