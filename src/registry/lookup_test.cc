@@ -676,7 +676,10 @@ TEST(ImageLookup, StopsBeforeALimitIsOverrun) {
   EXPECT_EQ(hub.gets, 5);
   EXPECT_EQ(hub.refused, 0) << "nobody had to refuse us";
   ASSERT_EQ(warnings.lock()->size(), 1u);
-  EXPECT_NE(warnings.lock()->at(0).find("docker.io: it lets 4 more requests through, of 100 in 6 hours, and "), std::string::npos) << warnings.lock()->at(0);
+  // It is said as soon as more are known to wait than are left: how many that is depends on who was quicker.
+  std::string plan = warnings.lock()->at(0);
+  EXPECT_TRUE(plan.starts_with("docker.io: it lets ")) << plan;
+  EXPECT_NE(plan.find(" more requests through, of 100 in 6 hours, and "), std::string::npos) << plan;
 }
 
 TEST(ImageLookup, ALimitThatSufficesIsNoNews) {
