@@ -53,12 +53,12 @@ RUN --mount=type=bind,source=src/file,target=/etc/one-file cat /etc/one-file && 
 RUN --mount=source=/src,target=/mnt/src ! touch /mnt/src/new && ! sh -c 'echo x > /mnt/src/file'
 RUN --mount=source=src,target=/mnt/src,rw echo changed > /mnt/src/file && touch /mnt/src/new && rm -r /mnt/src/deep && ls /mnt/src
 RUN --mount=source=link,target=/mnt/link cat /mnt/link/file && test "$(grep -c /mnt/link /proc/mounts)" = 1
-WORKDIR /work
-RUN --mount=target=. test -f /work/Dockerfile && pwd
+WORKDIR /here
+RUN --mount=target=. test -f /here/Dockerfile && pwd
 RUN --mount=target=/mnt/a --mount=source=src,target=/mnt/a/inner/mount --mount=type=cache,target=/mnt/a/inner/cache cat /mnt/a/inner/mount/file && touch /mnt/a/inner/cache/x
 RUN --mount=target=/stub/a touch /stub/x && rm /stub/x
 RUN --mount=target=/kept/a touch /kept/x
-RUN test ! -e /mnt && test ! -e /etc/one-file && test ! -e /stub && test -e /kept/x && test ! -e /kept/a && test -z "$(ls -A /work)"
+RUN test ! -e /mnt && test ! -e /etc/one-file && test ! -e /stub && test -e /kept/x && test ! -e /kept/a && test -z "$(ls -A /here)"
 END
 says "binds of the context" 0 "" build
 said "follow symlinks inside" ' two$'
@@ -66,7 +66,7 @@ said "of one file, with its mode and time, and root's" 'is 640 0:0 2001-02-03 04
 said "read-only by default" 'Read-only file system'
 said "rw can be written" ' new$'
 equal "what was written is not in the context" one "$(cat "$context/src/file")"
-equal "nor is anything of it in the layers" "kept kept/x work" "$(names)"
+equal "nor is anything of it in the layers" "here kept kept/x" "$(names)"
 says "again" 0 "" build
 equal "all is cached" 11 "$(cached)"
 

@@ -238,7 +238,7 @@ class Rendering {
 
 Collection collect(Chart chart, const CollectOptions& options) {
   Collection out;
-  if (chart.library) {
+  if (chart.is_library) {
     out.skipped.push_back({chart.shown, "a library chart: it makes no objects by itself"});
     return out;
   }
@@ -266,7 +266,7 @@ Chart describe_chart(const std::string& folder, const std::string& shown) {
   if (!text_of(root["name"]).empty()) chart.name = text_of(root["name"]);
   chart.app_version = text_of(root["appVersion"]);
   chart.kube_version = text_of(root["kubeVersion"]);
-  chart.library = text_of(root["type"]) == "library";
+  chart.is_library = text_of(root["type"]) == "library";
   read_dependencies(root["dependencies"], chart);
   // Charts of version 1 have them in a file of their own.
   auto requirements = read_file(folder + "/requirements.yaml", kMaxChartFileBytes);

@@ -23,7 +23,7 @@ struct Chart {
   std::string folder;          // where it can be read
   std::string shown;           // what reports call that
   std::string name, app_version, kube_version;
-  bool library = false;        // makes no objects by itself
+  bool is_library = false;     // makes no objects by itself
   std::vector<ChartDependency> dependencies;
 };
 

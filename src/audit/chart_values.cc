@@ -4,6 +4,7 @@
 #include <map>
 
 #include "audit/pod_reader.h"
+#include "audit/value_places.h"
 #include "audit/written_image.h"
 #include "base/fd.h"
 #include "base/text.h"
@@ -154,14 +155,6 @@ void place_by_values(const std::vector<ChartValue>& values, const Collection& ma
       if (clause.requirement.values.size() == 1) labels.emplace(key_of(clause.place, clause.requirement.key), clause.requirement.values[0]);
     }
   }
-  auto stand = [](Place& place, const Place& at) {
-    place.source = at.source;
-    place.document = at.document;
-    place.line = at.line;
-    place.column = at.column;
-    place.begin = at.begin;
-    place.end = at.end;
-  };
   for (ImageUse& use : rendered.uses) {
     auto image = after.find(key_of(use.place, use.name));
     if (image == after.end()) continue;
@@ -170,7 +163,7 @@ void place_by_values(const std::vector<ChartValue>& values, const Collection& ma
     const ChartValue& decides = *value;
     bool whole = decides.kind == ChartValue::Kind::Image && decides.text == use.image;
     bool tag = decides.kind == ChartValue::Kind::Tag && use.image.ends_with(":" + (decides.text.empty() ? "\n" : decides.text));
-    stand(use.place, decides.place);
+    move_place(use.place, decides.place);
     if (tag) use.part = ImageUse::Part::Tag;
     // A part of it comes from elsewhere: the line is right, an edit of it is not.
     if (!whole && !tag) use.place.begin = use.place.end = 0;
@@ -180,8 +173,8 @@ void place_by_values(const std::vector<ChartValue>& values, const Collection& ma
       auto label = labels.find(key_of(clause.place, clause.requirement.key));
       const ChartValue* value = label == labels.end() ? nullptr : marked_by(values, label->second);
       if (!value) continue;
-      stand(clause.place, value->place);
-      stand(clause.key, value->place);
+      move_place(clause.place, value->place);
+      move_place(clause.key, value->place);
     }
   }
 }

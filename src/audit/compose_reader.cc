@@ -6,6 +6,7 @@
 #include "audit/collect.h"
 #include "audit/finding_id.h"
 #include "audit/kubernetes_reader.h"
+#include "audit/merged_values.h"
 #include "audit/readers.h"
 #include "audit/written_image.h"
 #include "base/fd.h"
@@ -21,7 +22,6 @@ using kustomize::Trees;
 
 constexpr size_t kMaxExtends = 32;          // services that extend services that extend...
 constexpr size_t kMaxComposeFiles = 1000;   // that one includes, directly or through others
-constexpr size_t kMaxMergeDepth = 64;
 constexpr uint64_t kMaxEnvironmentBytes = 1 << 20;
 constexpr long kMaxVariables = 100;         // in one value of an environment file
 constexpr size_t kMaxValueBytes = 64 << 10;
@@ -33,27 +33,8 @@ std::string folder_of(const std::string& file) {
 
 std::string in_folder(const std::string& folder, std::string_view name) { return plain_path(name.starts_with('/') ? std::string(name) : folder + "/" + std::string(name)); }
 
-// As compose merges files and services: mappings member by member, lists one behind the other, and of other values the later.
-const Value* merged(const Value* below, const Value* above, Trees& trees, size_t depth = 0) {
-  if (!below || below->is_null()) return above;
-  if (!above || above->is_null()) return below;
-  if (below->is_sequence() && above->is_sequence()) {
-    std::vector<const Value*> items = Trees::items(*below);
-    for (const Value* item : Trees::items(*above)) items.push_back(item);
-    return trees.sequence(above, items);
-  }
-  if (!below->is_mapping() || !above->is_mapping() || depth > kMaxMergeDepth || !trees.spend()) return above;
-  std::vector<Member> members = Trees::members(*below);
-  for (const Member& member : Trees::members(*above)) {
-    auto at = std::find_if(members.begin(), members.end(), [&](const Member& each) { return each.key->scalar() == member.key->scalar(); });
-    if (at == members.end()) {
-      members.push_back(member);
-    } else {
-      *at = {member.key, merged(at->value, member.value, trees, depth + 1)};
-    }
-  }
-  return trees.mapping(above, members);
-}
+// As compose merges files and services.
+const Value* merged(const Value* below, const Value* above, Trees& trees) { return merged_values(below, above, trees, {.join_lists = true, .null_gives_way = true}); }
 
 // One service with all that it extends.
 class Services {

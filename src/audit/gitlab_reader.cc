@@ -6,6 +6,7 @@
 #include <map>
 
 #include "audit/finding_id.h"
+#include "audit/merged_values.h"
 #include "audit/readers.h"
 #include "audit/written_image.h"
 #include "base/fd.h"
@@ -23,7 +24,6 @@ using kustomize::Trees;
 constexpr size_t kMaxIncludes = 150;        // GitLab's own limit
 constexpr size_t kMaxExtends = 11;          // likewise
 constexpr size_t kMaxReferences = 10;       // likewise
-constexpr size_t kMaxMergeDepth = 64;
 constexpr size_t kMaxVariableDepth = 8;
 constexpr size_t kMaxVariables = 1000;      // put into one text, those in values among them
 constexpr size_t kMaxVariableBytes = 4096;  // of a value that is put in
@@ -49,28 +49,14 @@ std::string glob_expression(std::string_view pattern) {
     } else if (pattern[i] == '*') {
       out += "[^/]*";
     } else {
-      bool plain = (pattern[i] >= 'a' && pattern[i] <= 'z') || (pattern[i] >= 'A' && pattern[i] <= 'Z') || (pattern[i] >= '0' && pattern[i] <= '9') || pattern[i] == '/' || pattern[i] == '_' || pattern[i] == '-' || pattern[i] < 0;
+      bool plain = (pattern[i] >= 'a' && pattern[i] <= 'z') || (pattern[i] >= 'A' && pattern[i] <= 'Z') || (pattern[i] >= '0' && pattern[i] <= '9') || pattern[i] == '/' || pattern[i] == '_' || pattern[i] == '-' || static_cast<unsigned char>(pattern[i]) >= 0x80;
       out += plain ? std::string(1, pattern[i]) : std::string("\\") + pattern[i];
     }
   }
   return out;
 }
 
-const Value* merged(const Value* below, const Value* above, Trees& trees, size_t depth = 0) {
-  if (!below) return above;
-  if (!above) return below;
-  if (!below->is_mapping() || !above->is_mapping() || depth > kMaxMergeDepth || !trees.spend()) return above;
-  std::vector<Member> members = Trees::members(*below);
-  for (const Member& member : Trees::members(*above)) {
-    auto at = std::find_if(members.begin(), members.end(), [&](const Member& each) { return each.key->scalar() == member.key->scalar(); });
-    if (at == members.end()) {
-      members.push_back(member);
-    } else {
-      *at = {member.key, merged(at->value, member.value, trees, depth + 1)};
-    }
-  }
-  return trees.mapping(above, members);
-}
+const Value* merged(const Value* below, const Value* above, Trees& trees) { return merged_values(below, above, trees, {}); }
 
 // Where a repository begins: where .git is, else where the pipeline's own file is.
 std::string repository_of(const std::string& file) {
@@ -169,11 +155,17 @@ class Pipeline {
     std::error_code error;
     size_t seen = 0;
     std::filesystem::recursive_directory_iterator at(from, std::filesystem::directory_options::skip_permission_denied, error), end;
-    for (; !error && at != end && ++seen < kMaxGlobbed; at.increment(error)) {
+    for (; !error && at != end; at.increment(error)) {
+      if (++seen > kMaxGlobbed) {
+        out_.unseen.push_back({std::string(name), "there are more than " + std::to_string(kMaxGlobbed) + " files below " + from + ": the rest was not looked at"});
+        break;
+      }
       if (at->path().filename() == ".git") at.disable_recursion_pending();
       std::string path = plain_path(at->path().string());
       std::string below = plain_path(std::filesystem::path(path).lexically_relative(repository_).string());
-      if (at->is_regular_file(error) && pattern->matches(below)) found.push_back(std::move(path));
+      // A link to nowhere is an error of its own, not of the walk.
+      std::error_code gone;
+      if (at->is_regular_file(gone) && pattern->matches(below)) found.push_back(std::move(path));
     }
     std::sort(found.begin(), found.end());
     return found;

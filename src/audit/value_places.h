@@ -31,14 +31,19 @@ inline Locator locator_of(const kustomize::Texts& texts) {
 // What could not be read: a template has to be rendered first, and is no fault.
 void add_unread(const std::string& file, const Error& error, Collection& out);
 
+// The place stands where the other does (a Span or a Place); what object it is of stays.
+template <class At>
+void move_place(Place& place, const At& at) {
+  place.source = at.source;
+  place.document = at.document;
+  place.line = at.line;
+  place.column = at.column;
+  place.begin = at.begin;
+  place.end = at.end;
+}
 inline Place place_at(const kustomize::Span& span, std::string path) {
   Place place;
-  place.source = span.source;
-  place.document = span.document;
-  place.line = span.line;
-  place.column = span.column;
-  place.begin = span.begin;
-  place.end = span.end;
+  move_place(place, span);
   place.path = std::move(path);
   return place;
 }

@@ -13,7 +13,7 @@ class LowerMounts : public testing::Test {
  protected:
   Result<LoweredMounts> lower(const std::vector<std::string>& texts) {
     return lower_mounts({.texts = texts,
-                         .working_directory = "/work",
+                         .working_directory = "/here",
                          .cache_namespace = name_space,
                          .expand = [](const std::string& value) -> Result<std::string> { return value == "$HERE" ? "/expanded" : value; },
                          .source = [this](const std::string& from, const std::string&) -> Result<NodeId> {
@@ -38,10 +38,10 @@ class LowerMounts : public testing::Test {
 };
 
 TEST_F(LowerMounts, TargetsAreAbsoluteAndClean) {
-  for (auto [written, target] : {std::pair{"/a//b/../c/", "/a/c"}, {"a", "/work/a"}, {".", "/work"}, {"../x", "/x"}, {"/../x", "/x"}, {"$HERE", "/expanded"}}) {
+  for (auto [written, target] : {std::pair{"/a//b/../c/", "/a/c"}, {"a", "/here/a"}, {".", "/here"}, {"../x", "/x"}, {"/../x", "/x"}, {"$HERE", "/expanded"}}) {
     EXPECT_EQ(one("target=" + std::string(written)).target, target);
   }
-  EXPECT_EQ(one("type=tmpfs").target, "/work");
+  EXPECT_EQ(one("type=tmpfs").target, "/here");
   for (const char* root : {"/", "..", "../..", "/a/.."}) EXPECT_NE(refusal("target=" + std::string(root)).find("invalid mount target"), std::string::npos) << root;
 }
 
@@ -68,7 +68,7 @@ TEST_F(LowerMounts, OneInputForEachSourceAndMountsByTarget) {
 TEST_F(LowerMounts, CachesAreKnownByTheirTargetAsWritten) {
   ExecMount mount = one("type=cache,target=sub//x");
   EXPECT_EQ(mount.id, "/sub/x");
-  EXPECT_EQ(mount.target, "/work/sub/x");
+  EXPECT_EQ(mount.target, "/here/sub/x");
   EXPECT_EQ(mount.mode, 0755u);
   EXPECT_FALSE(mount.read_only);
   EXPECT_FALSE(mount.input);
